@@ -1,0 +1,93 @@
+"""Segments as Ray tasks, on this machine or on a cluster."""
+
+import logging
+import os
+from typing import Any, Self
+
+# Before Ray is imported: it reads these once, and would talk on the user's terminal.
+os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+os.environ.setdefault("RAY_DEDUP_LOGS", "0")
+os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+
+import ray
+from ray.exceptions import OutOfMemoryError, RayError
+
+import sweep
+import trainer
+from sweep.backends.segment import Report, Result, Segment, compute
+from trainer import Dataset, TrainState
+
+
+class RayBackend:
+    """Each segment is one Ray task on one CPU; Ray's own retries are off, the orchestrator counts.
+
+    The dataset is put into Ray's object store once, and the state that a segment reached stays
+    there as well: the next segment of the trial reads it where it is.
+    """
+
+    def __init__(
+        self, dataset: Dataset, *, cpus: int | None = None, address: str = "local"
+    ) -> None:
+        _start(cpus, address)
+        self.cpus = int(ray.cluster_resources().get("CPU", 1))  # type: ignore[no-untyped-call]
+        self._dataset = ray.put(dataset)
+        self._running: dict[ray.ObjectRef[Any], tuple[Segment, ray.ObjectRef[Any]]] = {}
+
+    def submit(self, segment: Segment, state: Any = None) -> None:
+        report, reached = _task.remote(segment, state, self._dataset)
+        self._running[report] = (segment, reached)
+
+    def wait(self, timeout: float) -> list[Result]:
+        if not self._running:
+            return []
+        first, rest = ray.wait(list(self._running), timeout=timeout)
+        if rest and first:
+            first += ray.wait(rest, num_returns=len(rest), timeout=0)[0]
+        return [self._result(report) for report in first]
+
+    def _result(self, ref: "ray.ObjectRef[Any]") -> Result:
+        segment, reached = self._running.pop(ref)
+        try:
+            report: Report = ray.get(ref)
+        except OutOfMemoryError as error:
+            return Result(segment, Report(outcome="out_of_memory", error=_first_line(error)))
+        except RayError as error:
+            return Result(segment, Report(outcome="worker_lost", error=_first_line(error)))
+        return Result(segment, report, reached)
+
+    def fetch(self, state: Any) -> TrainState | None:
+        try:
+            fetched: TrainState | None = ray.get(state)
+        except RayError:
+            return None
+        return fetched
+
+    def close(self) -> None:
+        for reached in self._running:
+            ray.cancel(reached, force=True)
+        self._running.clear()
+        ray.shutdown()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+# Typed as Any: Ray's annotations know no tasks of several returns.
+_task: Any = ray.remote(num_cpus=1, num_returns=2, max_retries=0)(compute)
+
+
+def _start(cpus: int | None, address: str) -> None:
+    quiet: dict[str, Any] = {"logging_level": logging.ERROR, "log_to_driver": False}
+    logging.getLogger("ray").setLevel(logging.ERROR)
+    if address == "local":
+        ray.init("local", num_cpus=cpus, include_dashboard=False, **quiet)
+    else:
+        # The nodes have Ray; the code that they run comes from here, so that all run the same.
+        ray.init(address, runtime_env={"py_modules": [sweep, trainer]}, **quiet)
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().splitlines()[0]

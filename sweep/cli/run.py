@@ -1,0 +1,95 @@
+"""`sweep run`: a study from its file to its winner."""
+
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from sweep.cli import options
+
+if TYPE_CHECKING:
+    from sweep.backends import Backend
+    from trainer import Dataset
+
+STOPPED = 130
+
+
+class Where(StrEnum):
+    ray = "ray"
+    serial = "serial"
+
+
+def run(
+    file: Annotated[Path, typer.Argument(metavar="STUDY.toml", help="The study file.")],
+    store: options.Store = None,
+    name: Annotated[
+        str | None, typer.Option(help="Run the file's question as a study of this name.")
+    ] = None,
+    backend: Annotated[
+        Where, typer.Option(help="Ray tasks, or everything in this process.")
+    ] = Where.ray,
+    cpus: Annotated[
+        int | None, typer.Option(min=1, help="CPUs that a local Ray uses; all by default.")
+    ] = None,
+    address: Annotated[
+        str, typer.Option(envvar="RAY_ADDRESS", help="A Ray cluster, or local to start one here.")
+    ] = "local",
+) -> None:
+    """Run a study, or go on with it where it was.
+
+    The result depends on the study file alone: not on the number of CPUs, nor on how often the
+    run was interrupted. Ctrl-C stops after what is decided; the same command goes on.
+
+    Example: sweep run studies/digits/study.toml
+    """
+    from sweep import studyfile
+
+    spec = studyfile.load(file)
+    if name is not None:
+        spec = studyfile.with_name(spec, name)
+
+    # After the file was found to be sound: these take a second.
+    from sweep import orchestrator
+    from sweep.cli.display import display
+    from sweep.cli.summary import print_summary
+    from sweep.results import load
+    from sweep.store import Store, locate
+
+    def start(dataset: "Dataset") -> "Backend":
+        if backend is Where.serial:
+            from sweep.backends.serial import SerialBackend
+
+            return SerialBackend(dataset)
+        from sweep.backends.ray import RayBackend
+
+        return RayBackend(dataset, cpus=cpus, address=address)
+
+    place = locate(store)
+    stop = threading.Event()
+    with Store(place) as record, _stopping(stop):
+        ended = display(spec, backend.value, orchestrator.run(spec, record, start, stop))
+    print_summary(load(spec.name, place), file)
+    if ended == "stopped":
+        raise typer.Exit(STOPPED)
+
+
+@contextmanager
+def _stopping(stop: threading.Event) -> Iterator[None]:
+    """The first Ctrl-C (or SIGTERM) asks the study to stop; the second interrupts."""
+
+    def ask(number: int, frame: Any) -> None:
+        if stop.is_set():
+            raise KeyboardInterrupt
+        stop.set()
+
+    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

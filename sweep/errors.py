@@ -1,0 +1,45 @@
+"""What can go wrong through no fault of the code, and the exit status it ends a command with.
+
+SweepError
+├── UsageError          2  a command was asked for something it cannot do
+├── StudyFileError      2  the study file, or what it names, cannot be used
+├── StudyChanged        2  the stored study of this name asks another question
+├── StudyNotFound       3  no study of this name in the store
+├── StoreError          4  the store cannot be read or written
+├── StudyLocked         4  another process runs this study
+└── StudyFailed         1  the sweep itself failed
+"""
+
+
+class SweepError(Exception):
+    """Something a user can mend: its text says what was wrong, what is allowed, what to do next."""
+
+    exit_code = 1
+
+
+class UsageError(SweepError):
+    exit_code = 2
+
+
+class StudyFileError(SweepError):
+    exit_code = 2
+
+
+class StudyChanged(SweepError):
+    exit_code = 2
+
+
+class StudyNotFound(SweepError):
+    exit_code = 3
+
+
+class StoreError(SweepError):
+    exit_code = 4
+
+
+class StudyLocked(StoreError):
+    exit_code = 4
+
+
+class StudyFailed(SweepError):
+    exit_code = 1

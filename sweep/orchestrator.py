@@ -1,0 +1,242 @@
+"""Runs a study: carries out its decisions on a backend and keeps their record."""
+
+import threading
+from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.metadata import version
+from typing import Any
+
+from sweep import datasets, studyfile
+from sweep.backends import Backend, Segment
+from sweep.cost import Shape
+from sweep.datasets import Preprocessing
+from sweep.decisions import Await, Begin, Decide, Submit, Trial, decisions
+from sweep.dispatch import Dispatch, Tick
+from sweep.errors import StudyChanged, StudyFailed, SweepError
+from sweep.journal import Journal
+from sweep.model import Model, model_file
+from sweep.spec import StudySpec
+from sweep.store import Lease, Row, Store, artifacts
+from trainer import METRICS, Dataset, TrainState
+from trainer.archive import ArchiveError
+
+HEARTBEAT = 5.0
+"""Seconds between renewals of the lease."""
+
+FIRST_ERRORS = 3
+"""A sweep whose first so many trials all end in `error` has a fault that more trials won't mend."""
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """The study is this process's to run; `recorded` trials were begun before."""
+
+    spec: StudySpec
+    recorded: int
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """The backend computes, on so many CPUs."""
+
+    cpus: int
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """The study was left as `complete` or `stopped`."""
+
+    state: str
+
+
+Event = Opened | Ready | Begin | Decide | Tick | Ended
+
+
+def run(
+    spec: StudySpec,
+    store: Store,
+    start_backend: Callable[[Dataset], Backend],
+    stop: threading.Event | None = None,
+) -> Iterator[Event]:
+    """Run a study, or go on with it, until it is complete or `stop` is set.
+
+    Every decision that is yielded is durable. Raises StudyChanged if the stored study of this
+    name asks another question, StudyLocked if another process runs it, StudyFailed if its first
+    trials all end in an error.
+    """
+    dataset, preprocessing = datasets.load(spec.data)
+    data_fingerprint = datasets.fingerprint(dataset)
+    known = store.find(spec.name)
+    if known is not None:
+        _check_same_question(spec, data_fingerprint, known, store)
+        if known["state"] == "complete":
+            yield Opened(spec, spec.search.trials)
+            yield Ended("complete")
+            return
+    lease = store.claim(spec.name, studyfile.to_json(spec), data_fingerprint, version("sweep"))
+    final: dict[str, Any] = {"state": "stopped"}
+    try:
+        with _heartbeat(store, lease):
+            if known is not None and known["state"] == "failed":
+                store.clear(lease)
+            journal = Journal(store, lease)
+            yield Opened(spec, len(journal.proposed))
+            with start_backend(dataset.without_test()) as backend:
+                yield Ready(backend.cpus)
+                dispatch = Dispatch(backend, journal)
+                running = _Running(spec, dataset, preprocessing, dispatch, journal, store)
+                if (yield from running.carry_out(stop or threading.Event())):
+                    final = {"state": "complete"} | (yield from running.test_winner())
+    except StudyFailed:
+        final = {"state": "failed"}
+        raise
+    finally:
+        store.release(lease, **final)
+    yield Ended(final["state"])
+
+
+@dataclass(slots=True)
+class _Running:
+    """A study in the hands of this process."""
+
+    spec: StudySpec
+    dataset: Dataset
+    preprocessing: Preprocessing
+    dispatch: Dispatch
+    journal: Journal
+    store: Store
+    best: Decide | None = None
+    ended: int = 0
+    errors: int = 0
+
+    def carry_out(self, stop: threading.Event) -> Generator[Event, None, bool]:
+        """Take every step of the study; whether it came to its end."""
+        steps = decisions(self.spec, Shape.of(self.dataset), self.journal.proposed)
+        unseen: list[Event] = []  # taken, but not yet durable
+        reply = None
+        while not stop.is_set():
+            try:
+                step = steps.send(reply)
+            except StopIteration:
+                yield from self._show(unseen)
+                return True
+            reply = None
+            if isinstance(step, Submit):
+                self.dispatch.submit(step.segment)
+            elif isinstance(step, Await):
+                if not self.dispatch.is_ready(step.segment):
+                    yield from self._show(unseen)
+                for tick in self.dispatch.ticks(step.segment):
+                    yield tick
+                    if stop.is_set():
+                        return False
+                reply = self.dispatch.take(step.segment)
+            else:
+                unseen.append(step)
+                if isinstance(step, Begin):
+                    self.journal.begin(step)
+                elif self._decide(step):
+                    yield from self._show(unseen)
+                    raise StudyFailed(self._why(step))
+        yield from self._show(unseen)
+        return False
+
+    def _show(self, unseen: list[Event]) -> Iterator[Event]:
+        self.journal.flush()
+        yield from unseen
+        unseen.clear()
+
+    def _decide(self, step: Decide) -> bool:
+        """Record a decision; whether it leaves no hope for the study."""
+        self.journal.decide(step, self.dispatch.attempts[step.segment])
+        if self._is_best(step):
+            self.best = step
+            if (state := self.dispatch.state(step.segment)) is not None:
+                self._save(step.trial, state)
+        self.dispatch.forget(step.segment, trial_ended=step.state != "running")
+        self.ended += step.state != "running"
+        self.errors += step.outcome == "error"
+        return self.errors == self.ended == min(FIRST_ERRORS, self.spec.search.trials)
+
+    def _is_best(self, step: Decide) -> bool:
+        def rank(step: Decide) -> tuple[float, int]:
+            assert step.value is not None
+            maximize = METRICS[self.spec.train.metric].direction == "maximize"
+            return (-step.value if maximize else step.value), step.trial.number
+
+        return step.state == "complete" and (self.best is None or rank(step) < rank(self.best))
+
+    def _why(self, step: Decide) -> str:
+        last = (step.report.error or "").strip().splitlines()[-1:]
+        return (
+            f"the first {self.errors} trials of {self.spec.name!r} all ended in an error, so the "
+            f"sweep stopped; the last one: {''.join(last)}"
+        )
+
+    def _save(self, trial: Trial, state: TrainState) -> Model:
+        model = Model(trial.config, state.parameters, self.preprocessing)
+        model.save(model_file(artifacts(self.store.path, self.spec.name), trial.number))
+        return model
+
+    def test_winner(self) -> Generator[Tick, None, dict[str, Any]]:
+        """The winner's number and its score on the test rows, which nothing touched before."""
+        if self.best is None:
+            return {}
+        trial = self.best.trial
+        folder = artifacts(self.store.path, self.spec.name)
+        try:
+            model = Model.load(model_file(folder, trial.number))
+        except (FileNotFoundError, ArchiveError):
+            model = self._save(trial, (yield from self._train_again(trial)))
+        for other in folder.glob("trial-*.npz"):
+            if other != model_file(folder, trial.number):
+                other.unlink()
+        test = self.dataset.test
+        score = None if test is None else model.score(self.dataset, test)
+        return {"best": trial.number, "test": score}
+
+    def _train_again(self, trial: Trial) -> Generator[Tick, None, TrainState]:
+        segment = Segment(trial.number, trial.config, trial.seed, 0, self.spec.train.epochs)
+        self.dispatch.compute(segment)
+        yield from self.dispatch.ticks(segment)
+        report = self.dispatch.take(segment)
+        if (state := self.dispatch.state(segment)) is None:
+            raise SweepError(
+                f"the weights of the winner, trial {trial.number}, were not on disk and could not "
+                f"be trained again ({report.outcome}); run the command again"
+            )
+        return state
+
+
+def _check_same_question(spec: StudySpec, data_fingerprint: str, known: Row, store: Store) -> None:
+    changed = studyfile.differences(known["spec"], studyfile.to_json(spec))
+    if not changed and known["data_fingerprint"] != data_fingerprint:
+        changed = [f"the rows of {spec.data.source}: not those that the study began with"]
+    if changed:
+        raise StudyChanged(
+            f"study {spec.name!r} in {store.path} asks another question than the file:\n  "
+            + "\n  ".join(changed)
+            + "\nrun the file as a new study with --name NEW_NAME, or put the file back"
+        )
+
+
+@contextmanager
+def _heartbeat(store: Store, lease: Lease) -> Iterator[None]:
+    """Renew the lease while the study is in hand, however long a segment lasts."""
+    done = threading.Event()
+
+    def renew() -> None:
+        while not done.wait(HEARTBEAT):
+            try:
+                store.renew(lease)
+            except SweepError:
+                return  # the next write says it, where it can be told to the user
+
+    thread = threading.Thread(target=renew, name="lease", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join()

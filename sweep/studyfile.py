@@ -1,0 +1,164 @@
+"""A study file (TOML) becomes a StudySpec, or an error that names the file and each key to mend."""
+
+import difflib
+import json
+import re
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from sweep.errors import StudyFileError
+from sweep.spec import DataSpec, Range, SearchSpec, SpaceSpec, Table, TrainSpec, did_you_mean
+from sweep.spec import StudySpec as StudySpec
+
+
+def load(path: str | Path) -> StudySpec:
+    """The spec in a study file, or in a folder's `study.toml`; StudyFileError if there is none."""
+    path = Path(path)
+    if path.is_dir():
+        path = path / "study.toml"
+    raw = _parse(path)
+    return _spec({"name": path.resolve().parent.name} | raw, str(path))
+
+
+def to_json(spec: StudySpec) -> dict[str, Any]:
+    """The spec as JSON values, with every default filled in: the record that the store keeps."""
+    return spec.model_dump(mode="json")
+
+
+def from_json(record: Mapping[str, Any]) -> StudySpec:
+    """The spec that `to_json` wrote."""
+    return _spec(record, "the stored spec")
+
+
+def with_name(spec: StudySpec, name: str) -> StudySpec:
+    """The same question under another name."""
+    return _spec(to_json(spec) | {"name": name}, "the study file under another name")
+
+
+def differences(stored: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
+    """One line for each key whose value in the store is not the file's; both as `to_json` gives."""
+    old, now = _flat(stored), _flat(new)
+    return [
+        f"{key}: {old.get(key, 'nothing')} in the store, {now.get(key, 'nothing')} in the file"
+        for key in old | now
+        if old.get(key) != now.get(key)
+    ]
+
+
+def _flat(record: Mapping[str, Any]) -> dict[str, str]:
+    tables = {key: table for key, table in record.items() if isinstance(table, Mapping)}
+    return {key: _toml(value) for key, value in record.items() if key not in tables} | {
+        f"{name}.{key}": _toml(value)
+        for name, table in tables.items()
+        for key, value in table.items()
+    }
+
+
+def _parse(path: Path) -> dict[str, Any]:
+    try:
+        text = path.read_bytes().decode("utf-8-sig")
+    except FileNotFoundError:
+        raise StudyFileError(f"{path}: there is no such file{_nearest(path)}") from None
+    except OSError as error:
+        raise StudyFileError(f"{path} cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError as error:
+        raise StudyFileError(
+            f"{path} is not UTF-8 text: byte {error.object[error.start]:#04x} at position "
+            f"{error.start}; save it as UTF-8"
+        ) from None
+    try:
+        return tomllib.loads(text)
+    except RecursionError:
+        raise StudyFileError(f"{path} is not a study file: its lists are nested too deep") from None
+    except ValueError as error:  # TOMLDecodeError, and what Python itself refuses (long integers)
+        yaml = path.suffix in {".yaml", ".yml"} or re.search(r"^[\w-]+:(\s|$)", text, re.MULTILINE)
+        hint = (
+            "; it looks like YAML: write `trials = 64` for `trials: 64`, `[search]` for `search:`"
+        )
+        raise StudyFileError(f"{path} is not valid TOML: {error}{hint if yaml else ''}") from None
+
+
+def _nearest(path: Path) -> str:
+    folder = next(parent for parent in path.parents if parent.is_dir())
+    found = [str(f) for depth in ("", "*/", "*/*/") for f in folder.glob(f"{depth}study.toml")]
+    close = difflib.get_close_matches(str(path), sorted(found), n=1, cutoff=0.0)
+    return f"; did you mean {close[0]}?" if close else ""
+
+
+def _spec(raw: Mapping[str, Any], where: str) -> StudySpec:
+    try:
+        return StudySpec.model_validate(raw)
+    except ValidationError as error:
+        lines = [line for e in error.errors(include_url=False) for line in _lines(dict(e))]
+        raise StudyFileError(f"{where} cannot be used:\n  " + "\n  ".join(lines)) from None
+
+
+_TABLES: dict[tuple[str | int, ...], type[Table]] = {
+    (): StudySpec,
+    ("data",): DataSpec,
+    ("space",): SpaceSpec,
+    ("train",): TrainSpec,
+    ("search",): SearchSpec,
+}
+
+
+def _lines(error: dict[str, Any]) -> list[str]:
+    """A problem that pydantic found, in our words: key = value: what is allowed."""
+    kind, loc, value = error["type"], error["loc"], error["input"]
+    if kind == "value_error" and not loc:
+        return str(error["ctx"]["error"]).splitlines()
+    if kind == "extra_forbidden":
+        known = tuple(_TABLES.get(loc[:-1], Range).model_fields)
+        homes = [
+            path[0] for path, table in _TABLES.items() if path and loc[-1] in table.model_fields
+        ]
+        hint = f"; it belongs in [{homes[0]}]" if homes else did_you_mean(loc[-1], known)
+        text = f"is no key here; allowed: {', '.join(known)}{hint}"
+    elif kind == "value_error":
+        text = str(error["ctx"]["error"])
+    else:
+        text = _MESSAGES.get(kind, error["msg"]).format(**error.get("ctx", {}))
+    in_space = loc[0] == "space" and len(loc) > 2
+    if in_space and loc[2] == "constant" and kind.endswith("_type"):
+        text += ", a list of choices, or a range such as { low = 1, high = 3 }"
+    parts = loc[:2] + loc[3:] if in_space else loc  # without pydantic's name for the entry's form
+    key = "".join(f"[{p}]" if isinstance(p, int) else f".{_bare(p)}" for p in parts)[1:]
+    return [f"{key}: {text}" if kind == "missing" else f"{key} = {_toml(value)}: {text}"]
+
+
+def _bare(key: str) -> str:
+    return key if re.fullmatch(r"[A-Za-z0-9_-]+", key) else json.dumps(key)
+
+
+def _toml(value: object) -> str:
+    """A value as a study file writes it, shortened."""
+    if isinstance(value, Mapping):
+        items = (f"{_bare(k)} = {_toml(v)}" for k, v in value.items() if v is not None)
+        text = f"{{ {', '.join(items)} }}"
+    elif isinstance(value, list | tuple):
+        text = f"[{', '.join(map(_toml, value))}]"
+    elif isinstance(value, str):
+        text = json.dumps(value, ensure_ascii=False)
+    else:
+        text = str(value).lower() if isinstance(value, bool) else str(value)
+    return text if len(text) <= 120 else text[:117] + "..."
+
+
+_MESSAGES = {
+    "missing": "is missing",
+    "int_type": "must be a whole number",
+    "float_type": "must be a number",
+    "string_type": "must be a text in quotes",
+    "bool_type": "must be true or false",
+    "finite_number": "must be a finite number",
+    "model_type": "must be a table",
+    "greater_than": "must be above {gt}",
+    "greater_than_equal": "must be at least {ge}",
+    "less_than": "must be below {lt}",
+    "less_than_equal": "must be at most {le}",
+    "union_tag_invalid": "must be a name or a list of names",
+}

@@ -1,0 +1,191 @@
+"""The command line as a user meets it: real processes, their output and their exit status."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pandas as pd
+import pytest
+
+from sweep.results import load
+from sweep.store import Store
+from tests.sweep.studies import finish, small, write
+
+FINISHED = ["run", ".", "--backend", "serial"]
+
+
+def command(*arguments):
+    return [sys.executable, "-m", "sweep.cli", *arguments]
+
+
+@pytest.fixture
+def sweep(tmp_path, monkeypatch):
+    """Run `sweep` with these arguments in an empty folder."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("SWEEP_STORE", raising=False)
+    monkeypatch.setenv("COLUMNS", "200")
+
+    def run(*arguments, **environment):
+        return subprocess.run(
+            command(*map(str, arguments)),
+            capture_output=True,
+            text=True,
+            check=False,
+            env=os.environ | environment,
+            stdin=subprocess.DEVNULL,
+        )
+
+    return run
+
+
+def test_run_show_and_export(sweep, tmp_path):
+    """From a study file to its winner and its table, progress on stderr and results on stdout."""
+    write(tmp_path)
+    done = sweep(*FINISHED)
+    assert done.returncode == 0, done.stderr
+    study = load("small", tmp_path / "runs" / "sweep.db")
+    for part in ("small is complete", "validation accuracy", "test accuracy", study.fingerprint):
+        assert part in done.stdout
+    assert "[24/24] trial" in done.stderr
+    assert "the best so far" in done.stderr
+    assert "\x1b" not in done.stdout + done.stderr, "colours, though this is no terminal"
+
+    shown = sweep("show", "small")
+    assert shown.returncode == 0
+    assert shown.stderr == ""
+    assert len([line for line in shown.stdout.splitlines() if "finished" in line]) >= 1
+    summary = json.loads(sweep("show", "small", "--json").stdout)
+    assert summary == study.summary()
+
+    for name in ("trials.parquet", "trials.csv"):
+        assert sweep("export", "small", "--to", name).returncode == 0
+    assert len(pd.read_parquet(tmp_path / "trials.parquet")) == 24
+    assert len(pd.read_csv(tmp_path / "trials.csv")) == 24
+
+
+def test_running_a_complete_study_says_so(sweep, tmp_path):
+    """The second run prints the same winner at once."""
+    write(tmp_path)
+    first, second = sweep(*FINISHED), sweep(*FINISHED)
+    assert second.returncode == 0
+    assert second.stdout == first.stdout
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_stops_and_the_same_command_goes_on(tmp_path, number):
+    """Ctrl-C leaves a study that is stopped; the same command makes the table of a whole run."""
+    spec = small(tmp_path, trials=150)
+    path = tmp_path / "sweep.db"
+    run = command("run", str(tmp_path), "--backend", "serial", "--store", str(path))
+    with subprocess.Popen(run, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as going:
+        for line in going.stderr:
+            if line.startswith("[20/"):
+                going.send_signal(number)
+                break
+        rest, _ = going.communicate()
+    assert going.returncode == 130, rest
+    assert "small is stopped" in rest
+    assert f"sweep run {tmp_path}" in rest
+    assert load("small", path).state == "stopped"
+    assert 20 <= len(load("small", path).trials) < 150
+    again = subprocess.run(run, capture_output=True, text=True, check=True)
+    assert "going on after trial" in again.stderr
+    assert load("small", path).fingerprint == finish(spec, tmp_path / "whole.db").fingerprint
+
+
+def test_two_runs_of_one_study_at_once(tmp_path):
+    """The second is refused with exit status 4 and told who holds the study."""
+    small(tmp_path, trials=150)
+    run = command("run", str(tmp_path), "--backend", "serial", "--store", str(tmp_path / "s.db"))
+    with subprocess.Popen(run, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as first:
+        assert first.stderr.readline()
+        second = subprocess.run(run, capture_output=True, text=True, check=False)
+        first.communicate()
+    assert second.returncode == 4
+    assert f"'small' is being run by process {first.pid} on" in second.stderr
+    assert "Traceback" not in second.stderr
+    assert first.returncode == 0
+
+
+MISTAKES = [
+    (["run", "missing.toml"], 2, ["missing.toml", "no such file"]),
+    (["run", "bad.toml"], 2, ["bad.toml", "not valid TOML"]),
+    (["run", "unknown.toml"], 2, ["unknown.toml", "search.trails", 'did you mean "trials"']),
+    (["run", "study.toml", "--name", "../escape"], 2, ["../escape", "letters, digits"]),
+    (["run", "study.toml", "--backend", "cloud"], 2, ["cloud", "ray", "serial"]),
+    (["run", "study.toml", "--cpus", "0"], 2, ["--cpus"]),
+    (["run", "study.toml", "--store", "study.toml/x.db"], 4, ["cannot write the store"]),
+    (["run", "study.toml", "--store", "study.toml"], 4, ["not a database"]),
+    (["show", "small"], 3, ["no store at", "sweep run STUDY.toml"]),
+    (["export", "small", "--to", "t.csv", "--store", "none.db"], 3, ["no store at none.db"]),
+    (["shwo"], 2, ["shwo"]),
+]
+
+
+@pytest.mark.parametrize(("arguments", "status", "parts"), MISTAKES)
+def test_mistakes_end_with_a_message(sweep, tmp_path, arguments, status, parts):
+    """Each mistake has its exit status, a message that helps, and no traceback."""
+    text = write(tmp_path).read_text()
+    (tmp_path / "bad.toml").write_text("trials = = 3")
+    (tmp_path / "unknown.toml").write_text(text.replace("trials =", "trails ="))
+    before = sorted(p for p in tmp_path.rglob("*") if p.suffix != ".lock")
+    done = sweep(*arguments)
+    assert done.returncode == status, done.stderr
+    assert done.stdout == ""
+    assert "Traceback" not in done.stderr
+    for part in parts:
+        assert part in done.stderr
+    assert sorted(p for p in tmp_path.rglob("*") if p.suffix != ".lock") == before
+
+
+def test_another_question_under_the_same_name(sweep, tmp_path):
+    """A changed file is refused with exit status 2; --name runs it beside the old study."""
+    write(tmp_path)
+    assert sweep(*FINISHED).returncode == 0
+    small(tmp_path, trials=6)
+    refused = sweep(*FINISHED)
+    assert refused.returncode == 2
+    assert "search.trials: 24 in the store, 6 in the file" in refused.stderr
+    assert sweep(*FINISHED, "--name", "fewer").returncode == 0
+    with Store(tmp_path / "runs" / "sweep.db", read_only=True) as store:
+        assert store.names() == ["fewer", "small"]
+
+
+def test_help_and_version_are_quick_to_import(sweep):
+    """Help names every command, and imports neither Ray, Optuna nor pandas."""
+    done = sweep("--help")
+    assert done.returncode == 0
+    for name in ("run", "show", "export"):
+        assert name in done.stdout
+        assert "Example" in sweep(name, "--help").stdout
+    assert sweep("--version").stdout.startswith("sweep 0.")
+    code = "import sys, sweep.cli; print(*{'ray', 'optuna', 'pandas', 'numpy'} & set(sys.modules))"
+    heavy = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert heavy.stdout.strip() == ""
+
+
+@pytest.mark.slow
+def test_ctrl_c_on_ray_leaves_nothing_behind(tmp_path):
+    """Stopped within seconds, stopped in the record, and no noise of Ray's on the terminal."""
+    small(tmp_path, trials=2000)
+    path = tmp_path / "sweep.db"
+    run = command("run", str(tmp_path), "--cpus", "2", "--store", str(path))
+    with subprocess.Popen(run, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as going:
+        lines = []
+        for line in going.stderr:
+            lines.append(line)
+            if line.startswith("[30/"):
+                break
+        asked = time.monotonic()
+        going.send_signal(signal.SIGINT)
+        out, err = going.communicate()
+        took = time.monotonic() - asked
+    assert going.returncode == 130, err
+    assert took < 30
+    lines += err.splitlines(keepends=True)
+    ours = ("small:", "running on", "[", "going on")
+    assert [line for line in lines if not line.startswith(ours)] == []
+    assert "small is stopped" in out

@@ -1,0 +1,176 @@
+"""The fold over virtual time, with reports from a formula instead of training."""
+
+import math
+import random
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sweep.backends import Report
+from sweep.cost import Shape, predicted_cost
+from sweep.decisions import Await, Begin, Decide, decisions, seeds
+from sweep.search import rungs
+from sweep.spec import StudySpec
+from tests.sweep.studies import small
+from trainer import EpochRecord, TrainConfig
+
+SHAPE = Shape(train_rows=90, validation_rows=30, n_inputs=4, n_outputs=3)
+
+
+def reported(segment, *, diverges=False):
+    """The report of a training that learns as its learning rate and seed say."""
+    config, noise = segment.config, random.Random(segment.seed)
+    best = 1 - abs(math.log10(config.learning_rate) + 2) / 4 + noise.uniform(-0.05, 0.05)
+    records = tuple(
+        EpochRecord(epoch, config.learning_rate, 1.0, 1.0, best * (1 - 0.5**epoch), 1.0, 0.01)
+        for epoch in range(segment.start + 1, segment.until + 1)
+    )
+    return Report(records, "diverged" if diverges else "finished")
+
+
+def take(spec, proposed=None, *, diverges=lambda segment: False):
+    """Every step of a study."""
+    steps = decisions(spec, SHAPE, proposed or {})
+    taken, reply = [], None
+    while True:
+        try:
+            step = steps.send(reply)
+        except StopIteration:
+            return taken
+        taken.append(step)
+        reply = None
+        if isinstance(step, Await):
+            reply = reported(step.segment, diverges=diverges(step.segment))
+
+
+def table(steps):
+    """What the steps decided, as the record would have it."""
+    return [
+        (s.trial.number, tuple(s.trial.params.items()), s.segment.until, s.state, s.value)
+        for s in steps
+        if isinstance(s, Decide)
+    ]
+
+
+@pytest.mark.parametrize("pruner", ["none", "median", "successive_halving", "hyperband"])
+@pytest.mark.parametrize("sampler", ["random", "tpe"])
+def test_every_trial_ends_once_and_no_worker_does_two_things(tmp_path, sampler, pruner):
+    """For each sampler and pruner: all trials begin in order and end, on `workers` at a time."""
+    spec = small(tmp_path, trials=40, sampler=sampler, pruner=pruner)
+    running, ended, most = set(), [], 0
+    for step in take(spec):
+        if isinstance(step, Begin):
+            running.add(step.trial.number)
+            most = max(most, len(running))
+        elif isinstance(step, Decide) and step.state != "running":
+            running.remove(step.trial.number)
+            ended.append(step.trial.number)
+    assert sorted(ended) == list(range(40))
+    assert most == spec.search.workers
+    assert not running
+
+
+def test_pruning_happens_at_rungs_only(tmp_path):
+    """Segments end at the rungs, and pruned trials among them stop below the last."""
+    spec = small(tmp_path, trials=60, pruner="successive_halving")
+    decided = [step for step in take(spec) if isinstance(step, Decide)]
+    assert rungs(spec) == (1, 3, 9)
+    assert {step.segment.until for step in decided} == {1, 3, 9}
+    assert {step.segment.until for step in decided if step.state == "pruned"} == {1, 3}
+    assert {step.segment.until for step in decided if step.state == "complete"} == {9}
+
+
+def test_virtual_time_never_goes_back(tmp_path):
+    """Decisions come in the order of virtual time, each at its segment's predicted end."""
+    spec = small(tmp_path)
+    times = [step.virtual_time for step in take(spec) if isinstance(step, Begin | Decide)]
+    assert times == sorted(times)
+    first = next(step for step in take(spec) if isinstance(step, Decide))
+    cost = predicted_cost(first.trial.config, SHAPE, first.segment.until)
+    assert first.virtual_time == cost
+
+
+def test_a_study_that_goes_on_decides_as_if_it_had_not_stopped(tmp_path):
+    """Parameters recalled from the record lead to the same table as parameters proposed."""
+    spec = small(tmp_path, trials=40)
+    whole = take(spec)
+    proposed = {s.trial.number: s.trial.params for s in whole if isinstance(s, Begin)}
+    for begun in (0, 1, 17, 39, 40):
+        known = {number: proposed[number] for number in range(begun)}
+        assert table(take(spec, known)) == table(whole), f"after {begun} trials"
+
+
+def test_a_shorter_study_is_a_prefix_of_a_longer_one(tmp_path):
+    """Until its last trial begins, a study of 20 trials takes the steps of one of 40."""
+    short, long = (take(small(tmp_path, trials=trials)) for trials in (20, 40))
+    begun = [i for i, step in enumerate(short) if isinstance(step, Begin)]
+    last = begun[-1]
+    assert short[: last + 1] == long[: last + 1]
+    assert sum(isinstance(step, Begin) for step in long[: last + 1]) == 20
+
+
+def test_trials_that_diverge_teach_the_sampler_to_keep_away(tmp_path):
+    """With rates above 0.03 diverging, TPE proposes them less often than random search does."""
+
+    def high(steps):
+        rates = [s.trial.config.learning_rate for s in steps if isinstance(s, Begin)]
+        return sum(rate > 0.03 for rate in rates[20:])
+
+    specs = [small(tmp_path, trials=80, sampler=name, pruner="none") for name in ("tpe", "random")]
+    tpe, chance = (
+        high(take(spec, diverges=lambda segment: segment.config.learning_rate > 0.03))
+        for spec in specs
+    )
+    assert tpe < chance / 2, f"TPE proposed {tpe} of 60, random search {chance}"
+
+
+def test_a_metric_that_is_not_finite_is_divergence(tmp_path):
+    """A NaN where the metric should be ends the trial as diverged and without a value."""
+    spec = small(tmp_path, trials=1)
+    steps = decisions(spec, SHAPE, {})
+    segment = next(step.segment for step in steps if isinstance(step, Await))
+    record = EpochRecord(1, 0.1, 1.0, 1.0, math.nan, 1.0, 0.01)
+    decided = steps.send(Report((record,)))
+    assert (decided.state, decided.outcome, decided.value) == ("pruned", "diverged", None)
+    assert segment.start == 0
+
+
+def test_seeds_are_those_of_the_study_and_the_trial():
+    """Every (study, trial) has its own pair of seeds, the same each time."""
+    pairs = {seeds(study, trial) for study in range(20) for trial in range(50)}
+    assert len(pairs) == 1000
+    assert seeds(3, 4) == seeds(3, 4)
+
+
+@given(
+    layers=st.lists(st.integers(1, 300), max_size=4),
+    batch_size=st.integers(1, 200),
+    epochs=st.integers(1, 50),
+)
+def test_cost_grows_with_the_work(layers, batch_size, epochs):
+    """Cost is positive, proportional to epochs, and larger with a layer more."""
+    config = TrainConfig(neurons=tuple(layers), batch_size=batch_size)
+    larger = TrainConfig(neurons=(*layers, 8), batch_size=batch_size)
+    cost = predicted_cost(config, SHAPE, 1)
+    assert cost > 0
+    assert math.isclose(predicted_cost(config, SHAPE, epochs), epochs * cost)
+    assert predicted_cost(larger, SHAPE, 1) > cost
+
+
+@settings(max_examples=25, deadline=None)
+@given(epochs=st.integers(1, 200), low=st.integers(1, 200), factor=st.integers(2, 6))
+def test_rungs_rise_to_the_last_epoch(epochs, low, factor):
+    """Rungs start at `min_epochs`, rise by the factor and end with the training."""
+    spec = StudySpec.model_validate(
+        {
+            "name": "x",
+            "data": {"source": "sklearn:iris"},
+            "train": {"epochs": epochs},
+            "search": {"min_epochs": min(low, epochs), "reduction_factor": factor},
+        }
+    )
+    found = rungs(spec)
+    assert list(found) == sorted(set(found))
+    assert found[-1] == epochs
+    assert found[0] == min(low, epochs)

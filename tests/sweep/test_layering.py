@@ -1,0 +1,129 @@
+"""Imports point one way: the order of design.md, and who may know what."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+ORDER = [
+    "trainer.activations",
+    "trainer.losses",
+    "trainer.initializers",
+    "trainer.schedules",
+    "trainer.metrics",
+    "trainer.network",
+    "trainer.optimizers",
+    "trainer.config",
+    "trainer.dataset",
+    "trainer.prediction",
+    "trainer.descent",
+    "trainer.training",
+    "trainer.archive",
+    "trainer.checkpoint",
+    "trainer",
+    "sweep.errors",
+    "sweep.spec",
+    "sweep.space",
+    "sweep.studyfile",
+    "sweep.datasets",
+    "sweep.model",
+    "sweep.cost",
+    "sweep.store.schema",
+    "sweep.store.lease",
+    "sweep.store.location",
+    "sweep.store.record",
+    "sweep.store",
+    "sweep.fingerprint",
+    "sweep.backends.segment",
+    "sweep.backends",
+    "sweep.backends.serial",
+    "sweep.backends.ray",
+    "sweep.search",
+    "sweep.decisions",
+    "sweep.journal",
+    "sweep.dispatch",
+    "sweep.orchestrator",
+    "sweep.results",
+    "sweep.plots",
+    "sweep.cli.options",
+    "sweep.cli.display",
+    "sweep.cli.summary",
+    "sweep.cli.run",
+    "sweep.cli.show",
+    "sweep.cli.app",
+    "sweep.cli",
+    "sweep.cli.__main__",
+]
+"""A module may import only from those above it. `sweep/__init__` hands on names when asked."""
+
+ONLY = {
+    "ray": {"sweep.backends.ray"},
+    "optuna": {
+        "sweep.space",
+        "sweep.search",
+        "sweep.decisions",
+        "sweep.results",
+        "sweep.plots",
+    },
+    "sqlalchemy": {
+        "sweep.store.schema",
+        "sweep.store.record",
+        "sweep.journal",
+        "sweep.orchestrator",
+        "sweep.results",
+    },
+    "pandas": {"sweep.results", "sweep.cli.summary"},
+    "plotly": {"sweep.plots"},
+    "typer": {"sweep.cli.options", "sweep.cli.run", "sweep.cli.show", "sweep.cli.app"},
+}
+"""The packages that only these modules may know."""
+
+ALONE = {f"trainer.{name}" for name in ("activations", "losses", "initializers", "schedules")} | {
+    "trainer.metrics"
+}
+"""Tables of pure functions, which import nothing of ours."""
+
+
+def module_of(file):
+    parts = file.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+FILES = {
+    module_of(f): f for package in ("trainer", "sweep") for f in (ROOT / package).rglob("*.py")
+}
+
+
+def imported(module):
+    """Everything that a module imports, in full, wherever in its file."""
+    for node in ast.walk(ast.parse(FILES[module].read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{module} has a relative import"
+            names = [f"{node.module}.{alias.name}" for alias in node.names]
+            yield from (name if name in FILES else str(node.module) for name in names)
+
+
+def test_every_module_has_its_place():
+    """The order above names each module of ours, and no other."""
+    assert sorted(ORDER) == sorted(FILES.keys() - {"sweep"})
+
+
+@pytest.mark.parametrize("module", ORDER)
+def test_imports_point_one_way(module):
+    """A module imports only from those above it; the lowest import nothing of ours."""
+    above = set() if module in ALONE else {*ORDER[: ORDER.index(module)], "sweep", "trainer"}
+    if module.startswith("trainer"):
+        above = {name for name in above if name.startswith("trainer.")}
+    ours = {name for name in imported(module) if name.split(".")[0] in ("sweep", "trainer")}
+    assert ours <= above
+
+
+@pytest.mark.parametrize("package", ONLY)
+def test_each_library_is_known_where_it_belongs(package):
+    """Ray, Optuna, the database and the rest are imported by the modules named and no others."""
+    users = {m for m in FILES if any(n.split(".")[0] == package for n in imported(m))}
+    assert users <= ONLY[package]

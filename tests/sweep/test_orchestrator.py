@@ -1,0 +1,218 @@
+"""A study from its first trial to its winner, stopped, resumed and refused; in one process."""
+
+import threading
+
+import numpy as np
+import pytest
+
+from sweep import datasets, studyfile
+from sweep.backends import Report, Result
+from sweep.backends.serial import SerialBackend
+from sweep.decisions import Begin, Decide
+from sweep.dispatch import ATTEMPTS
+from sweep.errors import StudyChanged, StudyFailed, StudyLocked
+from sweep.model import Model, model_file
+from sweep.orchestrator import Ended, Opened, Ready
+from sweep.results import load
+from sweep.store import Store, artifacts
+from tests.sweep.studies import events, finish, small
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "runs" / "sweep.db"
+
+
+class Unreliable(SerialBackend):
+    """Loses the first `losses` tries of every segment, and the states that they began from."""
+
+    def __init__(self, dataset, losses, outcome="worker_lost"):
+        super().__init__(dataset)
+        self.losses, self.outcome, self.tries = losses, outcome, {}
+
+    def wait(self, timeout):
+        segment, state = self._queue.popleft()
+        self.tries[segment] = self.tries.get(segment, 0) + 1
+        if self.tries[segment] <= self.losses:
+            return [Result(segment, Report(outcome=self.outcome, error="the worker died"))]
+        self._queue.appendleft((segment, state))
+        return super().wait(timeout)
+
+
+class Broken(SerialBackend):
+    """Every training raises, as it would with a fault in the code."""
+
+    def wait(self, timeout):
+        segment, _ = self._queue.popleft()
+        error = "Traceback (most recent call last):\nZeroDivisionError: division by zero"
+        return [Result(segment, Report(outcome="error", error=error))]
+
+
+def test_a_study_comes_to_a_winner_with_a_test_score(tmp_path, path):
+    """All trials end, the best has a model on disk, and its test score is that of the model."""
+    spec = small(tmp_path)
+    study = finish(spec, path)
+    best, (dataset, _) = study.best, datasets.load(spec.data)
+    assert study.state == "complete"
+    assert sum(study.counts.values()) == 24
+    assert best.value == study.trials.loc[study.trials["state"] == "COMPLETE", "value"].max()
+    assert best.test == best.model.score(dataset, dataset.test)
+    assert best.value == best.model.score(dataset, dataset.validation)
+    assert best.test > 0.8
+    folder = artifacts(path, spec.name)
+    assert list(folder.iterdir()) == [model_file(folder, best.number)]
+
+
+def test_events_tell_the_whole_story(tmp_path, path):
+    """The study opens, gets ready, begins and ends every trial, and ends."""
+    story = list(events(small(tmp_path), path))
+    assert isinstance(story[0], Opened)
+    assert isinstance(story[1], Ready)
+    assert story[-1] == Ended("complete")
+    assert sum(isinstance(event, Begin) for event in story) == 24
+    ends = [event for event in story if isinstance(event, Decide) and event.state != "running"]
+    assert sorted(event.trial.number for event in ends) == list(range(24))
+
+
+def test_what_was_shown_is_durable(tmp_path, path):
+    """At the moment a decision is yielded, another reader finds it in the record."""
+    for event in events(small(tmp_path, trials=6), path):
+        if isinstance(event, Decide):
+            trials = load("small", path).trials.set_index("number")
+            assert trials.loc[event.trial.number, "epochs"] >= event.segment.until
+
+
+@pytest.mark.parametrize("after", [1, 7, 20, 41])
+def test_a_stopped_study_goes_on_to_the_same_table(tmp_path, path, after):
+    """Stopped after some decisions it is `stopped`; run again, its table is the whole run's."""
+    spec = small(tmp_path)
+    whole = finish(spec, tmp_path / "whole.db")
+    stop, decided = threading.Event(), 0
+    for event in events(spec, path, stop=stop):
+        decided += isinstance(event, Decide)
+        if decided == after:
+            stop.set()
+    stopped = load("small", path)
+    assert stopped.state == "stopped"
+    assert 0 < len(stopped.trials) <= 24
+    resumed = finish(spec, path)
+    assert resumed.state == "complete"
+    assert resumed.fingerprint == whole.fingerprint
+    assert resumed.best.test == whole.best.test
+
+
+def test_an_abandoned_run_goes_on_to_the_same_table(tmp_path, path):
+    """A run that ends in the middle by an exception of its caller leaves a study that goes on."""
+    spec = small(tmp_path)
+    running = events(spec, path)
+    for event in running:
+        if isinstance(event, Decide) and event.trial.number == 10:
+            break
+    running.close()
+    assert load("small", path).state == "stopped"
+    assert finish(spec, path).fingerprint == finish(spec, tmp_path / "whole.db").fingerprint
+
+
+def test_a_complete_study_is_not_run_again(tmp_path, path):
+    """Running a complete study starts no backend and changes nothing."""
+    spec = small(tmp_path)
+    before = finish(spec, path).fingerprint
+
+    def start(dataset):
+        raise AssertionError("a backend was started")
+
+    assert list(events(spec, path, start))[-1] == Ended("complete")
+    assert load("small", path).fingerprint == before
+
+
+def test_a_winner_whose_file_is_gone_is_trained_again(tmp_path, path):
+    """A study that goes on without its winner's file, or with a damaged one, makes the same."""
+    spec = small(tmp_path)
+    study = finish(spec, path)
+    best, file = study.best, study.best.file
+    parameters = best.model.parameters
+    for damage in (lambda: file.unlink(), lambda: file.write_bytes(file.read_bytes()[:-99])):
+        damage()
+        with Store(path) as store:
+            lease = store.claim("small", {}, "", "")
+            store.release(lease, "stopped")
+        finish(spec, path)
+        assert np.array_equal(Model.load(file).parameters, parameters)
+
+
+@pytest.mark.parametrize("losses", range(1, ATTEMPTS))
+def test_lost_workers_cost_time_and_no_result(tmp_path, path, losses):
+    """With every segment lost once or twice, the table is the same and the attempts are counted."""
+    spec = small(tmp_path)
+    whole = finish(spec, tmp_path / "whole.db")
+    study = finish(spec, path, lambda dataset: Unreliable(dataset, losses))
+    assert study.fingerprint == whole.fingerprint
+    assert (study.trials["attempts"] == (losses + 1) * whole.trials["attempts"]).all()
+
+
+@pytest.mark.parametrize("outcome", ["worker_lost", "out_of_memory"])
+def test_a_segment_lost_too_often_ends_its_trial(tmp_path, path, outcome):
+    """Past the limit the trial has failed, its outcome says why, and the study goes on."""
+    study = finish(
+        small(tmp_path, trials=5), path, lambda dataset: Unreliable(dataset, ATTEMPTS, outcome)
+    )
+    trials = study.trials
+    assert set(trials["state"]) == {"FAIL"}
+    assert set(trials["outcome"]) == {outcome}
+    assert set(trials["attempts"]) == {ATTEMPTS}
+    assert study.state == "complete"
+
+
+def test_a_study_whose_first_trials_all_raise_stops_and_says_why(tmp_path, path):
+    """The error shows what was raised; after it is mended the study begins anew."""
+    spec = small(tmp_path)
+    with pytest.raises(StudyFailed, match=r"first 3 trials.*ZeroDivisionError"):
+        finish(spec, path, Broken)
+    study = load("small", path)
+    assert study.state == "failed"
+    assert set(study.trials["outcome"].dropna()) == {"error"}
+    assert finish(spec, path).fingerprint == finish(spec, tmp_path / "whole.db").fingerprint
+
+
+def test_another_question_under_the_same_name_is_refused(tmp_path, path):
+    """The error says what differs and offers --name; the stored study is as it was."""
+    before = finish(small(tmp_path), path).fingerprint
+    other = small(tmp_path, trials=30, seed=1)
+    with pytest.raises(StudyChanged) as error:
+        finish(other, path)
+    for part in ("search.trials: 24 in the store, 30 in the file", "search.seed", "--name"):
+        assert part in str(error.value)
+    assert load("small", path).fingerprint == before
+
+
+def test_another_name_gives_the_same_table(tmp_path, path):
+    """The name is no part of the question."""
+    spec = small(tmp_path)
+    other = studyfile.with_name(spec, "other")
+    assert finish(spec, path).fingerprint == finish(other, path).fingerprint
+
+
+def test_a_running_study_is_refused_to_a_second_run(tmp_path, path):
+    """While one run is in the middle, another of the same study is refused."""
+    spec = small(tmp_path)
+    running = events(spec, path)
+    assert isinstance(next(running), Opened)
+    with pytest.raises(StudyLocked, match="is being run by process"):
+        next(events(spec, path))
+    running.close()
+    assert isinstance(next(events(spec, path)), Opened)
+
+
+def test_trials_that_diverge_are_results(tmp_path, path):
+    """With a rate that is far too large, trials end as diverged, and none is called failed."""
+    record = studyfile.to_json(small(tmp_path))
+    record["space"] |= {"learning_rate": 1e30, "optimizer": "sgd", "layers": 1}
+    study = finish(studyfile.from_json(record), path)
+    assert "diverged" in set(study.trials["outcome"])
+    assert set(study.trials["outcome"]) <= {"diverged", "finished", "pruned"}
+    diverged = study.trials["outcome"] == "diverged"
+    assert set(study.trials.loc[diverged, "state"]) == {"PRUNED"}
+    assert study.trials.loc[diverged, "value"].isna().all()
+    assert (
+        study.fingerprint == finish(studyfile.from_json(record), tmp_path / "again.db").fingerprint
+    )

@@ -1,0 +1,198 @@
+"""Tables, the Optuna study and the model of a finished study."""
+
+import subprocess
+import sys
+
+import numpy as np
+import optuna
+import pandas as pd
+import pytest
+from sklearn.datasets import load_diabetes, load_iris
+
+import sweep
+from sweep import plots, studyfile
+from sweep.errors import StudyNotFound, SweepError, UsageError
+from sweep.orchestrator import Opened
+from sweep.results import load, write_table
+from tests.sweep.studies import events, finish, small
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("study")
+    return finish(small(folder), folder / "runs" / "sweep.db")
+
+
+def test_trials_have_the_columns_of_optuna_and_ours(study):
+    """Names, order and types of the columns; Optuna's come first and under its names."""
+    optunas = [c for c in study.optuna_study.trials_dataframe().columns if "attrs" not in c]
+    types = study.trials.dtypes.astype(str).to_dict()
+    params = {
+        "params_layers": "Int64",
+        "params_neurons_1": "Int64",
+        "params_neurons_2": "Int64",
+        "params_activation": "str",
+        "params_optimizer": "str",
+        "params_batch_size": "Int64",
+        "params_learning_rate": "float64",
+    }
+    assert set(optunas) <= set(types)
+    assert types == {
+        "number": "int64",
+        "value": "float64",
+        "datetime_start": "datetime64[us, UTC]",
+        "datetime_complete": "datetime64[us, UTC]",
+        "duration": "timedelta64[us]",
+        **params,
+        "state": "str",
+        "outcome": "str",
+        "epochs": "int64",
+        "seed": "int64",
+        "seconds": "float64",
+        "predicted_cost": "float64",
+        "attempts": "int64",
+        "node": "str",
+        "error": "str",
+    }
+
+
+def test_widths_of_layers_that_are_not_there_are_missing(study):
+    """A trial has as many widths as layers, in the table and in the Optuna study."""
+    trials = study.trials
+    assert set(trials["params_layers"]) == {0, 1, 2}
+    for layer in (1, 2):
+        assert (trials[f"params_neurons_{layer}"].isna() == (trials["params_layers"] < layer)).all()
+    for trial in study.optuna_study.trials:
+        widths = [name for name in trial.params if name.startswith("neurons_")]
+        assert len(widths) == trial.params["layers"]
+
+
+def test_epochs_are_the_learning_curves(study):
+    """One row for each epoch that a trial completed; the last one's metric is the trial's value."""
+    trials, epochs = study.trials, study.epochs
+    assert (epochs.groupby("trial").size() == trials["epochs"]).all()
+    assert not epochs.duplicated(["trial", "epoch"]).any()
+    last = epochs.groupby("trial").last()["validation_metric"]
+    kept = trials["outcome"] != "diverged"
+    assert (last[kept] == trials.loc[kept, "value"]).all()
+    assert np.isclose(epochs.groupby("trial")["seconds"].sum(), trials["seconds"]).all()
+
+
+def test_the_optuna_study_says_the_same(study):
+    """States, values, curves and the best trial agree with the tables."""
+    rebuilt, trials = study.optuna_study, study.trials
+    assert rebuilt.direction == optuna.study.StudyDirection.MAXIMIZE
+    assert [trial.state.name for trial in rebuilt.trials] == list(trials["state"])
+    assert rebuilt.best_trial.number == study.best.number
+    assert rebuilt.best_value == study.best.value
+    assert rebuilt.best_params == study.best.params
+    best = rebuilt.best_trial.intermediate_values
+    curve = study.epochs.query("trial == @study.best.number")
+    assert best == dict(zip(curve["epoch"], curve["validation_metric"], strict=True))
+
+
+def test_the_best_model_reads_raw_rows(study):
+    """Labels as the data has them, probabilities that agree, and an error on another width."""
+    iris = load_iris()
+    model = study.best.model
+    names = iris.target_names[iris.target]
+    assert (model.predict(iris.data) == names).mean() > 0.9
+    probabilities = model.predict_proba(iris.data)
+    assert np.allclose(probabilities.sum(axis=1), 1)
+    assert (iris.target_names[probabilities.argmax(axis=1)] == model.predict(iris.data)).all()
+    with pytest.raises(ValueError, match=r"x has the shape \(1, 3\).*sepal length"):
+        model.predict([[1, 2, 3]])
+
+
+def test_a_regression_is_in_the_units_of_the_data(tmp_path):
+    """Value, test score and predictions of a regression are those of the raw targets."""
+    record = studyfile.to_json(small(tmp_path, trials=12))
+    record["data"]["source"] = "sklearn:diabetes"
+    record["space"] |= {"loss": "mean_squared", "activation": "tanh", "batch_size": 32}
+    record["space"] |= {"learning_rate": {"low": 1e-3, "high": 1e-2, "log": True}}
+    record["train"] |= {"metric": "rmse", "epochs": 27}
+    study = finish(studyfile.from_json(record), tmp_path / "sweep.db")
+    diabetes = load_diabetes(scaled=False)
+    predicted = study.best.model.predict(diabetes.data)[:, 0]
+    error = np.sqrt(np.mean((predicted - diabetes.target) ** 2))
+    assert 40 < study.best.value < 70, "the targets' standard deviation is 77"
+    assert 40 < study.best.test < 70
+    assert study.direction == "minimize"
+    assert study.best.value == study.trials["value"].min()
+    assert 40 < error < 70
+
+
+def test_the_summary_is_json_with_what_matters(study):
+    """The keys that scripts rely on."""
+    summary = study.summary()
+    assert summary["name"] == "small"
+    assert summary["state"] == "complete"
+    assert sum(summary["trials"].values()) == 24
+    assert summary["best"]["number"] == study.best.number
+    assert summary["best"].keys() == {"number", "value", "params", "test"}
+    assert len(summary["fingerprint"]) == 64
+
+
+@pytest.mark.parametrize("name", ["trials.parquet", "trials.csv"])
+def test_tables_are_written_and_read_back(study, tmp_path, name):
+    """Parquet keeps every type; CSV keeps every value."""
+    trials, file = study.trials, tmp_path / name
+    write_table(trials, file)
+    if file.suffix == ".parquet":
+        pd.testing.assert_frame_equal(pd.read_parquet(file), trials)
+    else:
+        read = pd.read_csv(file)
+        assert list(read.columns) == list(trials.columns)
+        assert (read["value"].dropna() == trials["value"].dropna()).all()
+
+
+def test_tables_of_other_kinds_are_refused(study, tmp_path):
+    """The error says which endings there are, and which folder is missing."""
+    with pytest.raises(UsageError, match=r"trials.xlsx.*\.parquet or \.csv"):
+        write_table(study.trials, tmp_path / "trials.xlsx")
+    with pytest.raises(UsageError, match="cannot write"):
+        write_table(study.trials, tmp_path / "missing" / "trials.csv")
+
+
+def test_a_running_study_can_be_read(tmp_path):
+    """Before any trial is complete there are tables, and no best trial."""
+    running = events(small(tmp_path), tmp_path / "sweep.db")
+    assert isinstance(next(running), Opened)
+    study = load("small", tmp_path / "sweep.db")
+    assert study.state == "running"
+    assert len(study.trials) == len(study.epochs) == 0
+    assert study.trials.dtypes["value"] == "float64"
+    with pytest.raises(SweepError, match="no complete trial yet"):
+        _ = study.best
+    running.close()
+
+
+def test_a_study_that_is_not_there_is_an_error(study, tmp_path):
+    """Neither a missing store nor a missing study is a traceback of SQLAlchemy's."""
+    with pytest.raises(StudyNotFound, match="no store"):
+        sweep.load("small", tmp_path / "none.db")
+    with pytest.raises(StudyNotFound, match="there: small"):
+        sweep.load("large", study.path)
+
+
+@pytest.mark.parametrize("plot", [plots.curves, plots.history, plots.importances, plots.parallel])
+def test_figures_show_the_study(study, plot):
+    """Each figure has data and axes that are named."""
+    figure = plot(study)
+    assert len(figure.data) > 0
+    assert figure.layout.title.text
+
+
+def test_curves_show_every_trial_and_put_the_best_on_top(study):
+    """The points of the figure are the epochs of the record; the last line is the best trial's."""
+    figure = plots.curves(study)
+    points = sum(y is not None for trace in figure.data for y in trace.y)
+    assert points == len(study.epochs)
+    assert figure.data[-1].name == f"best: trial {study.best.number}"
+
+
+def test_importing_sweep_is_cheap():
+    """`import sweep` brings in neither Ray, Optuna, pandas nor NumPy until they are used."""
+    code = "import sys, sweep; print(*{'ray', 'optuna', 'pandas', 'numpy'} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == ""

@@ -1,0 +1,101 @@
+"""States to disk and back, and what damage does."""
+
+import numpy as np
+import pytest
+
+from tests.trainer.data import classes
+from trainer import ArchiveError, TrainConfig, TrainState, archive, load, run, save
+
+CONFIG = TrainConfig(neurons=(4,), epochs=3)
+
+
+def same(a: TrainState, b: TrainState) -> bool:
+    """Whether two states are equal bit for bit."""
+    return (
+        (a.epoch, a.steps, a.diverged) == (b.epoch, b.steps, b.diverged)
+        and a.parameters.tobytes() == b.parameters.tobytes()
+        and a.parameters.dtype == b.parameters.dtype
+        and {k: v.tobytes() for k, v in a.moments.items()}
+        == {k: v.tobytes() for k, v in b.moments.items()}
+    )
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "momentum", "sgd"])
+def test_round_trip(tmp_path, optimizer):
+    """A state read back is the same, replaces an older one, and leaves nothing else behind."""
+    config = TrainConfig(neurons=(4,), epochs=2, optimizer=optimizer)
+    _, first = run(config, classes(), seed=0, until=1)
+    _, second = run(config, classes(), seed=0)
+    path = tmp_path / "state.npz"
+    for state in (first, second):
+        save(path, state)
+        found = load(path)
+        assert same(found, state)
+        assert all(type(n) is int for n in (found.epoch, found.steps))
+    assert [p.name for p in tmp_path.iterdir()] == ["state.npz"]
+
+
+def test_training_goes_on_from_disk(tmp_path):
+    """Training from a checkpoint gives the bits of training without a stop."""
+    _, whole = run(CONFIG, classes(), seed=0)
+    _, state = run(CONFIG, classes(), seed=0, until=1)
+    save(tmp_path / "state.npz", state)
+    _, resumed = run(CONFIG, classes(), seed=0, state=load(tmp_path / "state.npz"))
+    assert same(resumed, whole)
+
+
+def test_damage_is_noticed(tmp_path):
+    """A flipped bit or a lost end is refused, or was not in anything that is read."""
+    _, state = run(CONFIG, classes(), seed=0)
+    path = tmp_path / "state.npz"
+    save(path, state)
+    sound = path.read_bytes()
+    refused = 0
+    for position in range(0, len(sound), 7):
+        damaged = bytearray(sound)
+        damaged[position] ^= 1 << position % 8
+        path.write_bytes(damaged)
+        try:
+            found = load(path)
+        except ArchiveError:
+            refused += 1
+        else:
+            assert same(found, state)
+    assert refused > len(sound) / 7 / 2
+    for length in (0, 1, len(sound) // 2, len(sound) - 1):
+        path.write_bytes(sound[:length])
+        with pytest.raises(ArchiveError, match=r"state\.npz: not a whole archive"):
+            load(path)
+
+
+def test_changed_contents_are_noticed(tmp_path):
+    """An archive that is whole but not what was written does not match its digest."""
+    _, state = run(CONFIG, classes(), seed=0)
+    path = tmp_path / "state.npz"
+    save(path, state)
+    with np.load(path) as content:
+        arrays = dict(content)
+    arrays["parameters"][0] += 1
+    np.savez(path, **arrays)
+    with pytest.raises(ArchiveError, match="SHA-256"):
+        load(path)
+
+
+def test_another_schema(tmp_path):
+    """An archive of something else says what it holds."""
+    archive.write(tmp_path / "x.npz", {"a": np.zeros(3)}, schema="weather 7")
+    with pytest.raises(ArchiveError, match=r"holds 'weather 7', but 'trainer.TrainState 1' is"):
+        load(tmp_path / "x.npz")
+
+
+def test_pickled_objects_are_refused(tmp_path):
+    """An archive with a pickle in it is not opened."""
+    np.savez(tmp_path / "x.npz", a=np.array([{}], dtype=object))
+    with pytest.raises(ArchiveError, match="allow_pickle"):
+        load(tmp_path / "x.npz")
+
+
+def test_no_file(tmp_path):
+    """A missing file is that, and not a damaged one."""
+    with pytest.raises(FileNotFoundError):
+        load(tmp_path / "state.npz")

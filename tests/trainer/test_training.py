@@ -1,0 +1,431 @@
+"""Training: what it learns, that it repeats itself bit for bit, and how it ends."""
+
+import dataclasses
+import itertools
+import math
+import pickle
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn.datasets import load_iris
+from sklearn.linear_model import LogisticRegression
+
+from tests.trainer.data import classes, values
+from tests.trainer.test_checkpoint import same
+from trainer import (
+    ACTIVATIONS,
+    INITIALIZERS,
+    LOSSES,
+    METRICS,
+    OPTIMIZERS,
+    SCHEDULES,
+    Dataset,
+    Split,
+    TrainConfig,
+    build_network,
+    evaluate,
+    predict,
+    run,
+    train,
+)
+
+
+def read_only(array):
+    """A copy that cannot be written to."""
+    copy = array.copy()
+    copy.flags.writeable = False
+    return copy
+
+
+def unaligned(array):
+    """A copy that starts one byte off any boundary."""
+    memory = np.empty(array.nbytes + 1, dtype=np.uint8)
+    copy = memory[1:].view(array.dtype).reshape(array.shape)
+    copy[...] = array
+    return copy
+
+
+def with_arrays(dataset, change):
+    """The data set with `change` applied to its training and validation arrays."""
+    train, validation = (Split(*map(change, s)) for s in (dataset.train, dataset.validation))
+    return Dataset(train, validation, n_classes=dataset.n_classes)
+
+
+def without_seconds(records):
+    """Records as tuples, but for the time they took."""
+    return [tuple(getattr(r, f) for f in r.__slots__ if f != "seconds") for r in records]
+
+
+def test_one_step_by_hand():
+    """A full-batch step of SGD on a linear model is the one worked out by hand, l2 included."""
+    dataset = values(rows=9, n_inputs=3, n_outputs=2)
+    config = TrainConfig(
+        neurons=(),
+        loss="mean_squared",
+        metric="rmse",
+        optimizer="sgd",
+        learning_rate=0.1,
+        l2=0.5,
+        batch_size=100,
+        dtype="float64",
+        epochs=1,
+    )
+    _, start = run(config, dataset, seed=0, until=0)
+    (record,), end = run(config, dataset, seed=0)
+
+    x, y = dataset.train
+    w, b = start.parameters[:6].reshape(3, 2), start.parameters[6:]
+    error = x @ w + b - y
+    w_gradient = 2 * x.T @ error / error.size + 0.5 * w
+    b_gradient = 2 * error.sum(axis=0) / error.size
+    gradient = np.concatenate([w_gradient.ravel(), b_gradient])
+    np.testing.assert_allclose(end.parameters, start.parameters - 0.1 * gradient, rtol=1e-12)
+    assert record.train_loss == pytest.approx((error**2).mean())
+    assert record.gradient_norm == pytest.approx(np.linalg.norm(gradient))
+
+    w, b = end.parameters[:6].reshape(3, 2), end.parameters[6:]
+    x, y = dataset.validation
+    assert record.validation_loss == pytest.approx(((x @ w + b - y) ** 2).mean())
+
+
+def test_linear_model_is_logistic_regression():
+    """A linear model with softmax cross-entropy and l2 reaches scikit-learn's optimum."""
+    x, y = load_iris(return_X_y=True)
+    x = (x - x.mean(axis=0)) / x.std(axis=0)
+    c = 0.5
+    config = TrainConfig(
+        neurons=(),
+        l2=1 / (c * len(x)),
+        optimizer="momentum",
+        learning_rate=0.5,
+        batch_size=len(x),
+        epochs=500,
+        dtype="float64",
+    )
+    split = Split(x, y)
+    _, state = run(config, Dataset(split, split, n_classes=3), seed=0)
+    reference = LogisticRegression(C=c, tol=1e-8, max_iter=1000).fit(x, y)
+    np.testing.assert_allclose(
+        predict(config, state.parameters, x, 3), reference.predict_proba(x), atol=1e-5
+    )
+
+
+@pytest.mark.parametrize(
+    ("activation", "optimizer"), list(itertools.product(ACTIVATIONS, OPTIMIZERS))
+)
+def test_memorises(activation, optimizer):
+    """Every activation with every optimizer learns 16 rows of noise by heart."""
+    rng = np.random.default_rng(0)
+    split = Split(rng.normal(size=(16, 8)), rng.integers(0, 3, 16))
+    config = TrainConfig(
+        neurons=() if activation == "identity" else (64,),
+        activation=activation,
+        optimizer=optimizer,
+        learning_rate={"adam": 0.01, "momentum": 0.05, "sgd": 0.3}[optimizer],
+        batch_size=4,
+        epochs=300,
+    )
+    dataset = Dataset(split, split, n_classes=3)
+    if activation == "identity":
+        dataset = classes(rows=24, n_inputs=8, seed=1)
+        dataset = Dataset(dataset.train, dataset.train, n_classes=3)
+    assert run(config, dataset, seed=0)[0][-1].validation_metric == 1.0
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("optimizer", sorted(OPTIMIZERS))
+def test_resume(optimizer, dtype):
+    """Stopping after any epoch, pickling the state and going on changes no bit."""
+    config = TrainConfig(
+        neurons=(7, 6),
+        activation="tanh",
+        optimizer=optimizer,
+        schedule="cosine",
+        l2=1e-3,
+        batch_size=16,
+        epochs=5,
+        dtype=dtype,
+    )
+    dataset = classes(rows=75)
+    records, whole = run(config, dataset, seed=3)
+    for stop in range(config.epochs + 1):
+        first, state = run(config, dataset, seed=3, until=stop)
+        assert state.epoch == stop
+        state = pickle.loads(pickle.dumps(state))
+        second, end = run(config, dataset, seed=3, state=state)
+        assert same(end, whole)
+        assert without_seconds(first + second) == without_seconds(records)
+
+
+def test_nothing_is_written_to():
+    """Read-only arrays do, and neither the data nor the state that is given changes."""
+    config = TrainConfig(neurons=(6,), epochs=2)
+    dataset = with_arrays(classes(), read_only)
+    _, state = run(config, dataset, seed=0, until=1)
+    for array in (state.parameters, *state.moments.values()):
+        array.flags.writeable = False
+    before = pickle.dumps(state)
+    _, first = run(config, dataset, seed=0, state=state)
+    _, second = run(config, dataset, seed=0, state=state)
+    assert pickle.dumps(state) == before
+    assert same(first, second)
+
+
+def test_where_arrays_lie_does_not_matter():
+    """Unaligned, transposed or strided inputs give the same bits."""
+    config = TrainConfig(neurons=(33, 17), activation="tanh", batch_size=24, epochs=2)
+    dataset = classes(rows=200, n_inputs=13)
+    _, expected = run(config, dataset, seed=0)
+    for change in (unaligned, np.asfortranarray, lambda a: np.repeat(a, 2, axis=0)[::2]):
+        _, state = run(config, with_arrays(dataset, change), seed=0)
+        assert same(state, expected)
+    _, state = run(config, dataset, seed=0, until=1)
+    for change in (unaligned, read_only):
+        moved = type(state)(
+            state.epoch,
+            state.steps,
+            change(state.parameters),
+            {name: change(moment) for name, moment in state.moments.items()},
+        )
+        assert same(run(config, dataset, seed=0, state=moved)[1], expected)
+
+
+PROGRAM = """
+from tests.trainer.data import classes
+from trainer import TrainConfig, run
+_, state = run(TrainConfig(neurons=(31, 9), batch_size=7, epochs=3), classes(), seed=5)
+print(state.parameters.tobytes().hex())
+"""
+
+
+def test_another_process_agrees():
+    """Another process computes the same bits."""
+    found = subprocess.run(
+        [sys.executable, "-c", PROGRAM], capture_output=True, text=True, check=True
+    )
+    _, state = run(TrainConfig(neurons=(31, 9), batch_size=7, epochs=3), classes(), seed=5)
+    assert found.stdout.strip() == state.parameters.tobytes().hex()
+
+
+def test_seed():
+    """The seed alone decides the initial weights and the order of the rows."""
+    config = TrainConfig(neurons=(4,), epochs=1)
+    starts = [run(config, classes(), seed, until=0)[1].parameters for seed in (0, 1, 2**130)]
+    assert len({start.tobytes() for start in starts}) == 3
+    same_weights = [
+        run(config, classes(), seed, run(config, classes(), 0, until=0)[1])[1] for seed in (0, 1)
+    ]
+    assert not same(*same_weights)
+
+
+def test_every_epoch_has_its_own_order():
+    """The same weights go elsewhere in another epoch: its rows come in another order."""
+    config = TrainConfig(neurons=(4,), optimizer="sgd", batch_size=4, epochs=2)
+    _, first = run(config, classes(), seed=0, until=1)
+    as_if_new = dataclasses.replace(first, epoch=0)
+    again = run(config, classes(), seed=0, state=as_if_new, until=1)[1]
+    second = run(config, classes(), seed=0, state=first)[1]
+    assert again.parameters.tobytes() != second.parameters.tobytes()
+
+
+def test_dtype_does_not_change_the_start():
+    """float32 and float64 networks start from the same weights."""
+    single, double = (
+        run(TrainConfig(neurons=(4,), dtype=dtype), classes(), 0, until=0)[1].parameters
+        for dtype in ("float32", "float64")
+    )
+    np.testing.assert_array_equal(single, double.astype(np.float32))
+
+
+@pytest.mark.parametrize(
+    ("neurons", "loss", "metric", "dataset"),
+    [
+        ((8,), "softmax_cross_entropy", "accuracy", classes()),
+        ((), "mean_squared", "rmse", values()),
+    ],
+)
+def test_divergence(neurons, loss, metric, dataset):
+    """A learning rate that is far too high ends the training early, and says so."""
+    config = TrainConfig(
+        neurons=neurons,
+        loss=loss,
+        metric=metric,
+        optimizer="sgd",
+        learning_rate=1e30,
+        epochs=50,
+    )
+    records, state = run(config, dataset, seed=0)
+    assert state.diverged
+    assert len(records) == state.epoch < 50
+    assert not math.isfinite(records[-1].train_loss)
+    assert all(math.isfinite(record.train_loss) for record in records[:-1])
+    again, unchanged = run(config, dataset, seed=0, state=state)
+    assert again == []
+    assert same(unchanged, state)
+
+
+def test_callers_numpy_settings_hold():
+    """Between epochs, NumPy warns as the caller asked."""
+    for record in train(TrainConfig(neurons=(4,), epochs=2), classes(), seed=0):
+        assert np.geterr()["over"] == "warn", record
+
+
+def test_no_subnormal_numbers_remain():
+    """Weights that decay to nothing end at zero, and not among the slow numbers before it."""
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(40, 3))
+    x[:, 1] = 0
+    split = Split(x, rng.integers(0, 2, 40))
+    config = TrainConfig(
+        neurons=(), l2=0.5, optimizer="sgd", learning_rate=1.0, batch_size=4, epochs=20
+    )
+    _, state = run(config, Dataset(split, split, n_classes=2), seed=0)
+    assert (state.parameters[2:4] == 0).all()
+    assert (np.abs(state.parameters[state.parameters != 0]) > 1e-30).all()
+
+
+def test_records():
+    """Records count epochs from one, follow the schedule, and hold plain numbers."""
+    config = TrainConfig(neurons=(4,), schedule="cosine", learning_rate=0.2, epochs=4)
+    records, state = run(config, classes(), seed=0)
+    assert [record.epoch for record in records] == [1, 2, 3, 4]
+    assert [record.learning_rate for record in records] == pytest.approx(
+        [0.2 * (1 + math.cos(math.pi * k / 4)) / 2 for k in range(4)]
+    )
+    assert {type(v) for r in without_seconds(records) for v in r} == {int, float}
+    assert all(record.seconds > 0 for record in records)
+    assert state.steps == 4 * 2
+    assert state.nbytes == 3 * state.parameters.nbytes
+
+
+def test_metric_loss_is_the_validation_loss():
+    """The metric "loss" repeats the validation loss."""
+    records, _ = run(TrainConfig(neurons=(4,), metric="loss", epochs=2), classes(), seed=0)
+    assert [r.validation_metric for r in records] == [r.validation_loss for r in records]
+
+
+def test_log_loss_is_the_cross_entropy():
+    """With softmax, the metric "log_loss" equals the loss."""
+    config = TrainConfig(neurons=(4,), metric="log_loss", epochs=1, dtype="float64")
+    ((record,), _) = run(config, classes(), seed=0)
+    assert record.validation_metric == pytest.approx(record.validation_loss)
+
+
+def test_predict():
+    """Predictions of the final state give the last record's metric; raw outputs in regression."""
+    config = TrainConfig(neurons=(4,), epochs=3)
+    dataset = classes()
+    records, state = run(config, dataset, seed=0)
+    probabilities = predict(config, state.parameters, dataset.validation.x, 3)
+    np.testing.assert_allclose(probabilities.sum(axis=1), 1, rtol=1e-6)
+    hits = probabilities.argmax(axis=1) == dataset.validation.y
+    assert hits.mean() == records[-1].validation_metric
+
+    config = TrainConfig(neurons=(4,), loss="mean_squared", metric="r2", epochs=3)
+    _, state = run(config, values(), seed=0)
+    x = values().validation.x
+    network = build_network(config, state.parameters, 4, 2)
+    np.testing.assert_array_equal(predict(config, state.parameters, x, 2), network.outputs(x))
+
+
+@pytest.mark.parametrize(
+    ("options", "dataset"),
+    [({}, classes()), ({"loss": "mean_squared", "metric": "rmse"}, values())],
+)
+def test_evaluate(options, dataset):
+    """Evaluating the final state on the validation rows repeats the last record."""
+    records, state = run(TrainConfig(neurons=(4,), epochs=2, **options), dataset, seed=0)
+    found = evaluate(
+        TrainConfig(neurons=(4,), **options), state.parameters, dataset, dataset.validation
+    )
+    assert found == (records[-1].validation_loss, records[-1].validation_metric)
+
+
+def test_metrics_are_in_the_units_of_the_data():
+    """Where y was divided by a scale, a metric is multiplied by it, and the loss is not."""
+    plain = values(n_outputs=1)
+    scaled = dataclasses.replace(plain, target_scale=np.array([1000.0]))
+    config = TrainConfig(neurons=(4,), loss="mean_squared", metric="mae", epochs=1)
+    ((one,), _), ((other,), _) = (run(config, dataset, seed=0) for dataset in (plain, scaled))
+    assert other.validation_metric == pytest.approx(1000 * one.validation_metric)
+    assert other.validation_loss == one.validation_loss
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"seed": -1}, "seed must be an integer of at least 0, not -1"),
+        ({"seed": 0.5}, "not 0.5"),
+        ({"until": 3}, "until must be from 0, the epochs completed, to 2, .* not 3"),
+        ({"until": -1}, "until must be from 0"),
+    ],
+)
+def test_bad_arguments(options, message):
+    """Arguments that cannot work are refused at the call, before the first epoch."""
+    with pytest.raises(ValueError, match=message):
+        train(TrainConfig(neurons=(), epochs=2), classes(), **{"seed": 0, **options})
+
+
+def test_state_of_another_configuration():
+    """A state that cannot go with the configuration is refused."""
+    dataset = classes()
+    _, state = run(TrainConfig(neurons=(4,), epochs=1), dataset, seed=0)
+    with pytest.raises(ValueError, match=r"the configuration needs float64 and \['velocity'\]"):
+        train(TrainConfig(neurons=(4,), optimizer="momentum", dtype="float64"), dataset, 0, state)
+    with pytest.raises(ValueError, match=r"has .* parameters, not an array of shape"):
+        run(TrainConfig(neurons=(5,)), dataset, 0, state)
+
+
+def test_loss_that_does_not_suit_the_data():
+    """Training checks that the loss suits the data before it starts."""
+    with pytest.raises(ValueError, match="does not suit regression data"):
+        train(TrainConfig(neurons=()), values(), seed=0)
+
+
+@st.composite
+def configs(draw):
+    """A valid configuration and data of the kind that it is for."""
+    kind = draw(st.sampled_from(["classification", "regression"]))
+    loss = draw(st.sampled_from([n for n in LOSSES if LOSSES[n].kind in (kind, None)]))
+    metrics = [
+        name
+        for name, metric in METRICS.items()
+        if metric.kind in (kind, None)
+        and (LOSSES[loss].probabilities or not metric.needs_probabilities)
+    ]
+    config = TrainConfig(
+        neurons=tuple(draw(st.lists(st.integers(1, 20), max_size=3))),
+        activation=draw(st.sampled_from(sorted(ACTIVATIONS))),
+        loss=loss,
+        metric=draw(st.sampled_from(metrics)),
+        optimizer=draw(st.sampled_from(sorted(OPTIMIZERS))),
+        schedule=draw(st.sampled_from(sorted(SCHEDULES))),
+        initializer=draw(st.sampled_from(["auto", *sorted(INITIALIZERS)])),
+        batch_size=draw(st.integers(1, 64)),
+        learning_rate=draw(st.floats(1e-12, 1e12)),
+        momentum=draw(st.floats(0, 1, exclude_max=True)),
+        l2=draw(st.floats(0, 1e6)),
+        epochs=2,
+        dtype=draw(st.sampled_from(["float32", "float64"])),
+    )
+    make = classes if kind == "classification" else values
+    return config, make(rows=draw(st.integers(3, 70)))
+
+
+@settings(deadline=None)
+@given(configs())
+def test_any_configuration_trains(case):
+    """Any valid configuration trains two epochs, or diverges, without a warning."""
+    config, dataset = case
+    records, state = run(config, dataset, seed=0)
+    numbers = [value for record in without_seconds(records) for value in record]
+    if state.diverged:
+        assert not all(map(math.isfinite, numbers))
+    else:
+        assert len(records) == 2
+        assert all(map(math.isfinite, numbers))
+        assert np.isfinite(state.parameters).all()
