@@ -1,5 +1,8 @@
 """What every backend promises, asked of each of them."""
 
+import os
+import signal
+
 import numpy as np
 import pytest
 
@@ -102,23 +105,19 @@ def test_divergence_is_a_report(backend):
     assert 1 <= len(report.records) < 6
 
 
-@pytest.mark.slow
-def test_ray_notices_a_worker_that_is_killed(dataset):
-    """A worker killed in the middle of a segment comes back as lost; the next segment runs."""
-    import os
-    import signal
-
-    from sweep.backends.ray import RayBackend
-
+@pytest.mark.parametrize("backend", [pytest.param("ray", marks=pytest.mark.slow)], indirect=True)
+def test_a_killed_worker_is_noticed(backend):
+    """Workers killed in the middle of a segment: it comes back as lost, and the next one runs."""
+    for trial in range(20):
+        backend.submit(Segment(trial, CONFIG, trial, 0, 2))
+    workers = {int(result.report.worker) for result in collect(backend, 20).values()}
     long = TrainConfig(neurons=(256, 256), batch_size=1, epochs=10_000)
-    with RayBackend(dataset, cpus=1) as backend:
-        backend.submit(Segment(0, CONFIG, 1, 0, 1))
-        worker = int(collect(backend, 1)[0].report.worker)
-        backend.submit(Segment(1, long, 1, 0, 10_000))
-        assert backend.wait(timeout=1) == []
+    backend.submit(Segment(0, long, 1, 0, 10_000))
+    assert backend.wait(timeout=1) == []
+    for worker in workers:
         os.kill(worker, signal.SIGKILL)
-        report = collect(backend, 1)[1].report
-        assert report.outcome == "worker_lost"
-        assert report.error
-        backend.submit(Segment(2, CONFIG, 1, 0, 1))
-        assert collect(backend, 1)[2].report.outcome == "finished"
+    report = collect(backend, 1)[0].report
+    assert report.outcome == "worker_lost"
+    assert report.error
+    backend.submit(Segment(1, CONFIG, 1, 0, 1))
+    assert collect(backend, 1)[1].report.outcome == "finished"
