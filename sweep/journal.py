@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 
 from sweep.backends import Report, Segment
 from sweep.decisions import Begin, Decide, Params
+from sweep.errors import StudyChanged
 from sweep.store import Batch, Lease, Row, Store
 from trainer import EpochRecord
 
@@ -75,7 +76,9 @@ class Journal:
     def decide(self, step: Decide, attempts: Iterable[Attempt]) -> None:
         number, segment, report = step.trial.number, step.segment, step.report
         self._seconds[number] += sum(record.seconds for record in report.records)
+        done = report.records[-1].epoch if report.records else segment.start
         if segment in self._recalled:
+            self._check(step, done)
             self._attempts[number] = self._trials[number]["attempts"]
             return
         for attempt in attempts:
@@ -83,7 +86,6 @@ class Journal:
             self._batch.attempts.append(_attempt_row(segment, attempt))
         self._batch.epochs += [_epoch_row(number, record) for record in report.records]
         now = datetime.now(UTC)
-        done = report.records[-1].epoch if report.records else segment.start
         self._batch.decided.append(
             {
                 "trial": number,
@@ -99,6 +101,18 @@ class Journal:
             }
         )
         self._event(now, step.state, number, step.virtual_time, done, step.value)
+
+    def _check(self, step: Decide, done: int) -> None:
+        """Whether what is decided now is what was decided then."""
+        trial = self._trials[step.trial.number]
+        recorded = trial["state"] if trial["epochs"] == done else "running"
+        if step.state != recorded:
+            raise StudyChanged(
+                f"trial {trial['number']} is recorded as {recorded} after epoch {done}, but the "
+                f"study as it runs now makes it {step.state}: the releases of sweep, Optuna or "
+                "NumPy are not those that it began with; go back to them, or run the file as a "
+                "new study with --name NEW_NAME"
+            )
 
     def _event(
         self,

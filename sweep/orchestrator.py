@@ -8,7 +8,7 @@ from importlib.metadata import version
 from typing import Any
 
 from sweep import datasets, studyfile
-from sweep.backends import Backend, Segment
+from sweep.backends import Backend, Segment, one_thread
 from sweep.cost import Shape
 from sweep.datasets import Preprocessing
 from sweep.decisions import Await, Begin, Decide, Submit, Trial, decisions
@@ -112,6 +112,8 @@ class _Running:
 
     def carry_out(self, stop: threading.Event) -> Generator[Event, None, bool]:
         """Take every step of the study; whether it came to its end."""
+        if not self.journal.proposed:
+            self._remove_models()  # those of an earlier study whose store was deleted
         steps = decisions(self.spec, Shape.of(self.dataset), self.journal.proposed)
         unseen: list[Event] = []  # taken, but not yet durable
         reply = None
@@ -184,17 +186,23 @@ class _Running:
         if self.best is None:
             return {}
         trial = self.best.trial
-        folder = artifacts(self.store.path, self.spec.name)
+        file = model_file(artifacts(self.store.path, self.spec.name), trial.number)
         try:
-            model = Model.load(model_file(folder, trial.number))
+            model = Model.load(file)
         except (FileNotFoundError, ArchiveError):
             model = self._save(trial, (yield from self._train_again(trial)))
-        for other in folder.glob("trial-*.npz"):
-            if other != model_file(folder, trial.number):
-                other.unlink()
-        test = self.dataset.test
-        score = None if test is None else model.score(self.dataset, test)
-        return {"best": trial.number, "test": score}
+        self._remove_models(but=trial)
+        if (test := self.dataset.test) is None:
+            return {"best": trial.number}
+        with one_thread():
+            return {"best": trial.number, "test": model.score(self.dataset, test)}
+
+    def _remove_models(self, but: Trial | None = None) -> None:
+        folder = artifacts(self.store.path, self.spec.name)
+        kept = None if but is None else model_file(folder, but.number)
+        for file in folder.glob("trial-*.npz"):
+            if file != kept:
+                file.unlink()
 
     def _train_again(self, trial: Trial) -> Generator[Tick, None, TrainState]:
         segment = Segment(trial.number, trial.config, trial.seed, 0, self.spec.train.epochs)

@@ -25,6 +25,8 @@ class RayBackend:
     there as well: the next segment of the trial reads it where it is.
     """
 
+    task: Any = ray.remote(num_cpus=1, num_returns=2, max_retries=0)(compute)
+
     def __init__(
         self, dataset: Dataset, *, cpus: int | None = None, address: str = "local"
     ) -> None:
@@ -34,7 +36,7 @@ class RayBackend:
         self._running: dict[ray.ObjectRef[Any], tuple[Segment, ray.ObjectRef[Any]]] = {}
 
     def submit(self, segment: Segment, state: Any = None) -> None:
-        report, reached = _task.remote(segment, state, self._dataset)
+        report, reached = self.task.remote(segment, state, self._dataset)
         self._running[report] = (segment, reached)
 
     def wait(self, timeout: float) -> list[Result]:
@@ -73,10 +75,6 @@ class RayBackend:
 
     def __exit__(self, *_: object) -> None:
         self.close()
-
-
-# Typed as Any: Ray's annotations know no tasks of several returns.
-_task: Any = ray.remote(num_cpus=1, num_returns=2, max_retries=0)(compute)
 
 
 def _start(cpus: int | None, address: str) -> None:

@@ -4,6 +4,7 @@ import os
 import socket
 import time
 import traceback
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, Protocol, Self
@@ -74,15 +75,12 @@ class Backend(Protocol):
 def compute(
     segment: Segment, state: TrainState | None, dataset: Dataset
 ) -> tuple[Report, TrainState | None]:
-    """Train one segment in this process; an exception becomes a report.
-
-    BLAS gets one thread: more would change the last bits, and take other segments' CPUs.
-    """
+    """Train one segment in this process; an exception becomes a report."""
     started = time.time()
     outcome, error = "finished", None
     records: tuple[EpochRecord, ...] = ()
     try:
-        with _blas().limit(limits=1):
+        with one_thread():
             records, state = _train(segment, state, dataset)
         if state.diverged:
             outcome = "diverged"
@@ -108,6 +106,13 @@ def _train(
     # Without the state, the epochs before the segment are trained again, to the same bits.
     records, reached = run(segment.config, dataset, segment.seed, state, segment.until)
     return tuple(record for record in records if record.epoch > segment.start), reached
+
+
+def one_thread() -> AbstractContextManager[Any]:
+    """BLAS on one thread: on more, the last bits of large products differ, and the CPUs of other
+    segments are taken."""
+    limited: AbstractContextManager[Any] = _blas().limit(limits=1)
+    return limited
 
 
 @cache

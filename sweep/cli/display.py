@@ -73,7 +73,7 @@ class Tally:
 
 def display(spec: StudySpec, backend: str, events: Iterable[Event]) -> str:
     """Show the events on stderr as they come; the state in which the study was left."""
-    console = Console(stderr=True)
+    console = Console(stderr=True, highlight=False)
     tally = Tally(spec, backend)
     show = _live if console.is_terminal else _lines
     show(console, tally, events)
@@ -89,6 +89,8 @@ def _live(console: Console, tally: Tally, events: Iterable[Event]) -> None:
     ):
         for event in events:
             tally.take(event)
+            if isinstance(event, Ready):
+                _advise(console, tally)
 
 
 def _lines(console: Console, tally: Tally, events: Iterable[Event]) -> None:
@@ -103,6 +105,7 @@ def _lines(console: Console, tally: Tally, events: Iterable[Event]) -> None:
                     say(f"going on after trial {event.recorded - 1}\n")
             case Ready():
                 say(f"running on {_cpus(event.cpus)}\n")
+                _advise(console, tally)
             case Decide() if event.state != "running":
                 value = "" if event.value is None else f"{metric} {event.value:.4f}"
                 say(
@@ -111,6 +114,18 @@ def _lines(console: Console, tally: Tally, events: Iterable[Event]) -> None:
                     f"{', the best so far' if is_best else ''}\n"
                 )
         console.file.flush()
+
+
+def _advise(console: Console, tally: Tally) -> None:
+    """Say so if the study cannot use the machine."""
+    workers, busy = tally.spec.search.workers, max(1, tally.spec.search.workers // 2)
+    if tally.cpus > busy:
+        console.print(
+            f"note: search.workers = {workers} keeps about {busy} of the {tally.cpus} CPUs busy; "
+            f"{2 * tally.cpus} would use them all, and would be another question with another "
+            "table",
+            style="yellow",
+        )
 
 
 def _picture(tally: Tally, width: int) -> RenderableType:

@@ -20,8 +20,12 @@ def locate(store: str | Path | None = None) -> Path:
 
 
 def artifacts(store: Path, study: str) -> Path:
-    """The folder of a study's model files; `study` is a name that the study file's rules allow."""
-    return store.parent / "artifacts" / study
+    """The folder of a study's model files; `study` is a name that the study file's rules allow.
+
+    Beside runs/sweep.db it is in runs/artifacts; another store has a folder of its own.
+    """
+    folder = "artifacts" if store.name == DEFAULT.name else f"{store.stem}-artifacts"
+    return store.parent / folder / study
 
 
 def _file(given: str) -> Path:

@@ -216,3 +216,13 @@ def test_trials_that_diverge_are_results(tmp_path, path):
     assert (
         study.fingerprint == finish(studyfile.from_json(record), tmp_path / "again.db").fingerprint
     )
+
+
+def test_models_of_a_deleted_record_are_not_taken_for_the_new_ones(tmp_path, path):
+    """After its store is deleted, a study of another seed ends with its own winner's weights."""
+    finish(small(tmp_path), path)
+    path.unlink()
+    study = finish(small(tmp_path, seed=5), path)
+    dataset, _ = datasets.load(study.spec.data)
+    assert study.best.value == study.best.model.score(dataset, dataset.validation)
+    assert len(list(study.best.file.parent.iterdir())) == 1

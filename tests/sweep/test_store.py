@@ -218,5 +218,6 @@ def test_the_store_is_found_upwards(tmp_path, monkeypatch):
 
 
 def test_artifacts_are_beside_the_store():
-    """A study's model files are in a folder of its own."""
+    """A study's model files are in a folder of its own, and two stores share none."""
     assert artifacts(Path("runs/sweep.db"), "digits") == Path("runs/artifacts/digits")
+    assert artifacts(Path("runs/other.db"), "digits") == Path("runs/other-artifacts/digits")
