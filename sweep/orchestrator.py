@@ -218,7 +218,9 @@ class _Running:
 
 
 def _check_same_question(spec: StudySpec, data_fingerprint: str, known: Row, store: Store) -> None:
-    changed = studyfile.differences(known["spec"], studyfile.to_json(spec))
+    # Through the spec, so that keys which are newer than the record have their defaults there too.
+    stored = studyfile.to_json(studyfile.from_json(known["spec"]))
+    changed = studyfile.differences(stored, studyfile.to_json(spec))
     if not changed and known["data_fingerprint"] != data_fingerprint:
         changed = [f"the rows of {spec.data.source}: not those that the study began with"]
     if changed:

@@ -28,7 +28,7 @@ SECONDS_OF_WORK = 20.0
 
 STUDY = {
     "name": "overhead",
-    "data": {"source": "sklearn:iris"},
+    "data": {"source": "sklearn:iris", "test": 0.0},
     "space": {
         "layers": {"low": 1, "high": 3},
         "neurons": {"low": 16, "high": 128, "log": True},

@@ -62,6 +62,24 @@ def test_ray_gives_the_table_of_one_process(tmp_path, cpus):
 
 
 @pytest.mark.slow
+def test_a_cluster_gives_the_table_of_one_process(tmp_path):
+    """A study on a Ray cluster of two nodes that was there before gives the same table."""
+    from ray.cluster_utils import Cluster
+
+    from sweep.backends.ray import RayBackend
+
+    spec = small(tmp_path, trials=60)
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1})
+    try:
+        cluster.add_node(num_cpus=1)
+        backend = partial(RayBackend, address=cluster.address)
+        on_cluster = finish(spec, tmp_path / "cluster.db", backend)
+    finally:
+        cluster.shutdown()
+    assert on_cluster.fingerprint == finish(spec, tmp_path / "serial.db").fingerprint
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("backend", ["serial", "ray"])
 def test_a_killed_run_goes_on_to_the_same_table(tmp_path, backend):
     """A process killed with SIGKILL half way, and run again, gives the table of a whole run."""
