@@ -7,6 +7,7 @@ SweepError
 ├── StudyNotFound       3  no study of this name in the store
 ├── StoreError          4  the store cannot be read or written
 ├── StudyLocked         4  another process runs this study
+├── BackendError        1  Ray cannot be started or reached
 └── StudyFailed         1  the sweep itself failed
 """
 
@@ -39,6 +40,10 @@ class StoreError(SweepError):
 
 class StudyLocked(StoreError):
     exit_code = 4
+
+
+class BackendError(SweepError):
+    exit_code = 1
 
 
 class StudyFailed(SweepError):

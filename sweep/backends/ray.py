@@ -2,12 +2,14 @@
 
 import logging
 import os
+import socket
 from typing import Any, Self
 
 # Before Ray is imported: it reads these once, and would talk on the user's terminal.
 os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
 os.environ.setdefault("RAY_DEDUP_LOGS", "0")
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "error")
 
 import ray
 from ray.exceptions import OutOfMemoryError, RayError
@@ -15,6 +17,7 @@ from ray.exceptions import OutOfMemoryError, RayError
 import sweep
 import trainer
 from sweep.backends.segment import Report, Result, Segment, compute
+from sweep.errors import BackendError
 from trainer import Dataset, TrainState
 
 
@@ -80,11 +83,28 @@ class RayBackend:
 def _start(cpus: int | None, address: str) -> None:
     quiet: dict[str, Any] = {"logging_level": logging.ERROR, "log_to_driver": False}
     logging.getLogger("ray").setLevel(logging.ERROR)
-    if address == "local":
-        ray.init("local", num_cpus=cpus, include_dashboard=False, **quiet)
-    else:
-        # The nodes have Ray; the code that they run comes from here, so that all run the same.
-        ray.init(address, runtime_env={"py_modules": [sweep, trainer]}, **quiet)
+    try:
+        if address == "local":
+            ray.init("local", num_cpus=cpus, include_dashboard=False, **quiet)
+        else:
+            _check_reachable(address)
+            # The nodes have Ray; the code that they run comes from here, so that all run the same.
+            ray.init(address, runtime_env={"py_modules": [sweep, trainer]}, **quiet)
+    except (OSError, RuntimeError, ValueError) as error:
+        raise BackendError(
+            f"Ray at {address} cannot be used: {_first_line(error)}; --address takes host:port as "
+            "`ray start --head` prints it, auto for the cluster of this machine, or local to start "
+            "one here; --backend serial does without Ray"
+        ) from error
+
+
+def _check_reachable(address: str) -> None:
+    """Raises OSError or ValueError at once where Ray itself would try for minutes."""
+    if address != "auto":
+        host, separator, port = address.rpartition(":")
+        if not separator or "/" in host or not port.isdigit():
+            raise ValueError(f"{address!r} is not host:port")
+        socket.create_connection((host, int(port)), timeout=5).close()
 
 
 def _first_line(error: Exception) -> str:

@@ -189,3 +189,16 @@ def test_ctrl_c_on_ray_leaves_nothing_behind(tmp_path):
     ours = ("small:", "running on", "[", "going on")
     assert [line for line in lines if not line.startswith(ours)] == []
     assert "small is stopped" in out
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1:1", "ray://127.0.0.1:1", "here"])
+def test_a_cluster_that_is_not_there(sweep, tmp_path, address):
+    """The address is named, with what is allowed, at once; the study can be run afterwards."""
+    write(tmp_path)
+    done = sweep("run", "study.toml", "--address", address)
+    assert done.returncode == 1
+    assert f"Ray at {address} cannot be used" in done.stderr
+    assert "host:port" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert load("small", tmp_path / "runs" / "sweep.db").state == "stopped"
+    assert sweep(*FINISHED).returncode == 0
