@@ -3,7 +3,6 @@
 import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
-from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -166,7 +165,7 @@ def fingerprint(dataset: Dataset) -> str:
 
 SKLEARN: dict[str, Callable[[], Any]] = {
     "sklearn:breast_cancer": load_breast_cancer,
-    "sklearn:diabetes": partial(load_diabetes, scaled=False),
+    "sklearn:diabetes": load_diabetes,
     "sklearn:digits": load_digits,
     "sklearn:iris": load_iris,
     "sklearn:wine": load_wine,

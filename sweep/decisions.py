@@ -104,7 +104,7 @@ def decisions(
             yield Begin(trial, now)
             yield from submit(trial, asked, 0, now)
 
-    for _ in range(spec.search.workers):
+    for _ in range(min(spec.search.workers, spec.search.trials)):
         yield from begin(0.0)
     while pending:
         now, _, segment, trial, asked = heappop(pending)

@@ -13,7 +13,7 @@ from sweep.cost import Shape
 from sweep.datasets import Preprocessing
 from sweep.decisions import Await, Begin, Decide, Submit, Trial, decisions
 from sweep.dispatch import Dispatch, Tick
-from sweep.errors import StudyChanged, StudyFailed, SweepError
+from sweep.errors import StoreError, StudyChanged, StudyFailed, SweepError
 from sweep.journal import Journal
 from sweep.model import Model, model_file
 from sweep.spec import StudySpec
@@ -70,7 +70,7 @@ def run(
     known = store.find(spec.name)
     if known is not None:
         _check_same_question(spec, data_fingerprint, known, store)
-        if known["state"] == "complete":
+        if known["state"] == "complete" and _has_its_model(known, store):
             yield Opened(spec, spec.search.trials)
             yield Ended("complete")
             return
@@ -108,6 +108,7 @@ class _Running:
     store: Store
     best: Decide | None = None
     ended: int = 0
+    failed: int = 0
     errors: int = 0
 
     def carry_out(self, stop: threading.Event) -> Generator[Event, None, bool]:
@@ -158,6 +159,7 @@ class _Running:
                 self._save(step.trial, state)
         self.dispatch.forget(step.segment, trial_ended=step.state != "running")
         self.ended += step.state != "running"
+        self.failed += step.state == "failed"
         self.errors += step.outcome == "error"
         return self.errors == self.ended == min(FIRST_ERRORS, self.spec.search.trials)
 
@@ -178,18 +180,27 @@ class _Running:
 
     def _save(self, trial: Trial, state: TrainState) -> Model:
         model = Model(trial.config, state.parameters, self.preprocessing)
-        model.save(model_file(artifacts(self.store.path, self.spec.name), trial.number))
+        file = model_file(artifacts(self.store.path, self.spec.name), trial.number)
+        try:
+            model.save(file)
+        except OSError as error:
+            raise StoreError(f"cannot write the model file {file}: {error.strerror}") from error
         return model
 
     def test_winner(self) -> Generator[Tick, None, dict[str, Any]]:
         """The winner's number and its score on the test rows, which nothing touched before."""
+        if self.failed == self.ended:
+            raise StudyFailed(
+                f"all {self.ended} trials of {self.spec.name!r} failed; sweep show "
+                f"{self.spec.name} says how, and the study begins anew when it is run again"
+            )
         if self.best is None:
             return {}
         trial = self.best.trial
         file = model_file(artifacts(self.store.path, self.spec.name), trial.number)
         try:
             model = Model.load(file)
-        except (FileNotFoundError, ArchiveError):
+        except (OSError, ArchiveError):
             model = self._save(trial, (yield from self._train_again(trial)))
         self._remove_models(but=trial)
         if (test := self.dataset.test) is None:
@@ -229,6 +240,11 @@ def _check_same_question(spec: StudySpec, data_fingerprint: str, known: Row, sto
             + "\n  ".join(changed)
             + "\nrun the file as a new study with --name NEW_NAME, or put the file back"
         )
+
+
+def _has_its_model(known: Row, store: Store) -> bool:
+    best = known["best"]
+    return best is None or model_file(artifacts(store.path, known["name"]), best).is_file()
 
 
 @contextmanager

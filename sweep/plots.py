@@ -23,7 +23,7 @@ def curves(study: Study) -> go.Figure:
     state = study.trials.set_index("number")["state"]
     best = study.best.number if "complete" in study.counts else None
     figure = go.Figure()
-    drawn = [
+    drawn: list[tuple[str, str, int, Callable[[int], bool]]] = [
         ("pruned or failed", PRUNED, 1, lambda trial: state[trial] != "COMPLETE"),
         ("complete", COMPLETE, 1, lambda trial: state[trial] == "COMPLETE" and trial != best),
         (f"best: trial {best}", BEST, 3, lambda trial: trial == best),
@@ -32,7 +32,7 @@ def curves(study: Study) -> go.Figure:
     for name, colour, width, belongs in drawn:
         # One line with gaps for each group: thousands of traces would stall a browser.
         x, y, text = [], [], []
-        for trial, curve in epochs[epochs["trial"].map(belongs)].groupby("trial"):
+        for trial, curve in epochs[[belongs(trial) for trial in epochs["trial"]]].groupby("trial"):
             x += [*curve["epoch"], None]
             y += [*curve["validation_metric"], None]
             text += [f"trial {trial}"] * (len(curve) + 1)

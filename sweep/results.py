@@ -17,8 +17,9 @@ from sweep.errors import SweepError, UsageError
 from sweep.model import Model, model_file
 from sweep.space import active, distributions
 from sweep.spec import StudySpec
-from sweep.store import Row, Store, artifacts, locate
+from sweep.store import Row, Store, artifacts, is_free, locate
 from trainer import METRICS
+from trainer.archive import ArchiveError
 
 STATES = {"running": "RUNNING", "complete": "COMPLETE", "pruned": "PRUNED", "failed": "FAIL"}
 """Our trial states and Optuna's names for them, which the tables use."""
@@ -38,7 +39,13 @@ class Best:
     @cached_property
     def model(self) -> Model:
         """The trained network with its preprocessing; predicts on raw rows."""
-        return Model.load(self.file)
+        try:
+            return Model.load(self.file)
+        except (OSError, ArchiveError) as error:
+            raise SweepError(
+                f"the weights of trial {self.number} cannot be read ({error}); run the study again "
+                "with sweep run, which trains them anew"
+            ) from error
 
 
 class Study:
@@ -56,9 +63,10 @@ class Study:
 
     @property
     def state(self) -> str:
-        """`running`, `stopped`, `complete` or `failed`."""
-        state: str = self._row()["state"]
-        return state
+        """`running`, `stopped` (also by a crash), `complete` or `failed`."""
+        row = self._row()
+        gone = row["state"] == "running" and is_free(row["holder"], row["lease_expires"])
+        return "stopped" if gone else str(row["state"])
 
     @property
     def direction(self) -> Literal["minimize", "maximize"]:

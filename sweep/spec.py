@@ -233,6 +233,11 @@ def _across(spec: StudySpec) -> Iterator[str]:
         yield (
             f"search.min_epochs = {search.min_epochs}: must be at most train.epochs, {train.epochs}"
         )
+    if train.metric == "loss" and len(set(extremes(spec.space.loss))) > 1:
+        yield (
+            'train.metric = "loss": several losses (space.loss) are on different scales and cannot '
+            "be compared; name a metric"
+        )
     kind = SOURCES[data.source]
     for key, names, known in (
         ("space.loss", extremes(spec.space.loss), LOSSES),

@@ -3,6 +3,7 @@
 import logging
 import os
 import socket
+from pathlib import Path
 from typing import Any, Self
 
 # Before Ray is imported: it reads these once, and would talk on the user's terminal.
@@ -10,6 +11,10 @@ os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
 os.environ.setdefault("RAY_DEDUP_LOGS", "0")
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
 os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "error")
+os.environ.setdefault("RAY_IGNORE_UNHANDLED_ERRORS", "1")
+# Ray makes this file for a local cluster, and `ray start` then asks for what is in it.
+if (Path.home() / ".ray" / "auth_token").is_file():
+    os.environ.setdefault("RAY_AUTH_MODE", "token")
 
 import ray
 from ray.exceptions import OutOfMemoryError, RayError
@@ -34,7 +39,9 @@ class RayBackend:
         self, dataset: Dataset, *, cpus: int | None = None, address: str = "local"
     ) -> None:
         _start(cpus, address)
-        self.cpus = int(ray.cluster_resources().get("CPU", 1))  # type: ignore[no-untyped-call]
+        self.cpus = int(ray.cluster_resources().get("CPU", 0))  # type: ignore[no-untyped-call]
+        if not self.cpus:
+            raise BackendError(f"the Ray cluster at {address} has no CPUs; add a node that has")
         self._dataset = ray.put(dataset)
         self._running: dict[ray.ObjectRef[Any], tuple[Segment, ray.ObjectRef[Any]]] = {}
 

@@ -75,7 +75,7 @@ def display(spec: StudySpec, backend: str, events: Iterable[Event]) -> str:
     """Show the events on stderr as they come; the state in which the study was left."""
     console = Console(stderr=True, highlight=False)
     tally = Tally(spec, backend)
-    show = _live if console.is_terminal else _lines
+    show = _live if console.is_terminal and not console.is_dumb_terminal else _lines
     show(console, tally, events)
     return tally.state
 

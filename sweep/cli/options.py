@@ -1,12 +1,11 @@
 """Options that several commands share."""
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 Store = Annotated[
-    Path | None,
+    str | None,
     typer.Option(
         envvar="SWEEP_STORE",
         help="The file of the record; by default the nearest runs/sweep.db upwards of here.",

@@ -1,8 +1,9 @@
 """`sweep run`: a study from its file to its winner."""
 
 import signal
+import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
@@ -48,7 +49,10 @@ def run(
     Example: sweep run studies/digits/study.toml
     """
     from sweep import studyfile
+    from sweep.errors import StudyFileError, UsageError
 
+    if cpus is not None and (address != "local" or backend is Where.serial):
+        raise UsageError("--cpus is for a local Ray: leave it out, or --address and --backend")
     spec = studyfile.load(file)
     if name is not None:
         spec = studyfile.with_name(spec, name)
@@ -67,29 +71,41 @@ def run(
             return SerialBackend(dataset)
         from sweep.backends.ray import RayBackend
 
-        return RayBackend(dataset, cpus=cpus, address=address)
+        on_ray = RayBackend(dataset, cpus=cpus, address=address)
+        listen()  # again: Ray has taken the signals
+        return on_ray
 
     place = locate(store)
     stop = threading.Event()
-    with Store(place) as record, _stopping(stop):
-        ended = display(spec, backend.value, orchestrator.run(spec, record, start, stop))
+    with Store(place) as record, _stopping(stop) as listen:
+        try:
+            ended = display(spec, backend.value, orchestrator.run(spec, record, start, stop))
+        except StudyFileError as error:
+            raise StudyFileError(f"{file}: {error}") from None
     print_summary(load(spec.name, place), file)
     if ended == "stopped":
         raise typer.Exit(STOPPED)
 
 
 @contextmanager
-def _stopping(stop: threading.Event) -> Iterator[None]:
+def _stopping(stop: threading.Event) -> Iterator[Callable[[], None]]:
     """The first Ctrl-C (or SIGTERM) asks the study to stop; the second interrupts."""
+    numbers = (signal.SIGINT, signal.SIGTERM)
 
     def ask(number: int, frame: Any) -> None:
         if stop.is_set():
             raise KeyboardInterrupt
         stop.set()
+        print("stopping; once more to stop at once", file=sys.stderr, flush=True)
 
-    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
+    def listen() -> None:
+        for number in numbers:
+            signal.signal(number, ask)
+
+    before = {number: signal.getsignal(number) for number in numbers}
+    listen()
     try:
-        yield
+        yield listen
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

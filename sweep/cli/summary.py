@@ -16,6 +16,11 @@ def print_summary(study: Study, file: Path | None = None) -> None:
     console = Console(highlight=False, soft_wrap=True)
     counts = ", ".join(f"{count} {state}" for state, count in study.counts.items())
     console.print(Text(f"{study.name} is {study.state}: {counts or 'no trials yet'}", style="bold"))
+    if study.state == "complete" and "complete" not in study.counts:
+        outcomes = ", ".join(
+            f"{n} {name}" for name, n in study.trials["outcome"].value_counts().items()
+        )
+        console.print(f"  no winner: no trial came to its last epoch ({outcomes})", style="red")
     rows = _winner(study, study.best) if "complete" in study.counts else []
     rows += [("fingerprint", study.fingerprint), ("store", _place(study.path))]
     width = max(len(name) for name, _ in rows)
@@ -60,9 +65,8 @@ def print_trials(study: Study) -> None:
         table.add_column(name, no_wrap=True, justify="left" if column == "outcome" else "right")
     for row in trials[columns].itertuples(index=False):
         table.add_row(*(_short(value) for value in row))
-    console = Console(highlight=False)
-    # A table that a terminal would squeeze is wider than it instead, as for a pager or a file.
-    width = max(console.width, console.measure(table).maximum)
+    # A table wider than the terminal wraps there, and is whole in a pager or a file.
+    width = Console(width=100_000).measure(table).maximum
     Console(highlight=False, width=width, soft_wrap=True).print(table)
     print()
 

@@ -1,11 +1,14 @@
 """The record of studies in SQLite, written by one orchestrator a study and read by anyone."""
 
+import os
+import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from filelock import FileLock
 from sqlalchemy import (
@@ -17,10 +20,12 @@ from sqlalchemy import (
     event,
     func,
     insert,
+    inspect,
     select,
     update,
 )
 from sqlalchemy.exc import DatabaseError, IntegrityError
+from sqlalchemy.pool import QueuePool
 
 from sweep.errors import StoreError, StudyLocked, StudyNotFound
 from sweep.store import lease as leases
@@ -55,7 +60,12 @@ class Store:
     def __init__(self, path: Path, *, read_only: bool = False) -> None:
         self.path = path
         self._lock = FileLock(f"{path}.lock", timeout=60)
-        self._engine = _read_engine(path) if read_only else self._prepare()
+        if read_only:
+            self._engine = _read_engine(path)
+            with self.reading() as connection:
+                _check_schema(connection, path)
+        else:
+            self._engine = self._prepare()
 
     def close(self) -> None:
         self._engine.dispose()
@@ -219,13 +229,19 @@ class Store:
 
 
 def _create_tables(connection: Connection, path: Path) -> None:
-    table = schema.schema_version
-    known = connection.dialect.has_table(connection, table.name)
-    version = connection.scalar(select(table.c.version)) if known else None
-    if version is None:
+    if inspect(connection).get_table_names():
+        _check_schema(connection, path)
+    else:
         schema.metadata.create_all(connection)
-        connection.execute(insert(table).values(version=schema.VERSION))
-    elif version > schema.VERSION:
+        connection.execute(insert(schema.schema_version).values(version=schema.VERSION))
+
+
+def _check_schema(connection: Connection, path: Path) -> None:
+    table = schema.schema_version
+    if not connection.dialect.has_table(connection, table.name):
+        raise StoreError(f"{path} is a database, but no store of sweep's; give another place")
+    version = connection.scalars(select(table.c.version)).one()
+    if version > schema.VERSION:
         raise StoreError(
             f"the store {path} was written by a later release (schema {version}, this one knows "
             f"{schema.VERSION}); upgrade with pip install --upgrade sweep"
@@ -233,7 +249,7 @@ def _create_tables(connection: Connection, path: Path) -> None:
 
 
 def _write_engine(path: Path) -> Engine:
-    engine = create_engine(f"sqlite:///{path}", connect_args={"timeout": 60})
+    engine = create_engine("sqlite://", creator=lambda: _connect(path, "rwc"), poolclass=QueuePool)
 
     @event.listens_for(engine, "connect")
     def configure(connection: Any, _: Any) -> None:
@@ -255,5 +271,12 @@ def _read_engine(path: Path) -> Engine:
             f"no store at {path}; run a study first (sweep run STUDY.toml), or give its place "
             "with --store or SWEEP_STORE"
         )
-    place = f"file:{path.absolute().as_posix()}?mode=ro&uri=true"
-    return create_engine(f"sqlite:///{place}", connect_args={"timeout": 60})
+    # SQLite reads a WAL file only where it may write beside it, or is told that nobody writes.
+    writable = os.access(path.parent, os.W_OK)
+    mode = "ro" if writable or path.with_name(f"{path.name}-wal").exists() else "ro&immutable=1"
+    return create_engine("sqlite://", creator=lambda: _connect(path, mode), poolclass=QueuePool)
+
+
+def _connect(path: Path, mode: str) -> sqlite3.Connection:
+    place = f"file:{quote(str(path.absolute()))}?mode={mode}"
+    return sqlite3.connect(place, uri=True, timeout=60, check_same_thread=False)

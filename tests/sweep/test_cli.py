@@ -53,7 +53,10 @@ def test_run_show_and_export(sweep, tmp_path):
     assert "the best so far" in done.stderr
     assert "\x1b" not in done.stdout + done.stderr, "colours, though this is no terminal"
 
-    shown = sweep("show", "small")
+    shown = sweep("show", "small", COLUMNS="60")
+    heading, *rows = shown.stdout.splitlines()
+    assert heading.split()[:4] == ["number", "outcome", "epochs", "accuracy"]
+    assert sorted(int(row.split()[0]) for row in rows[:24]) == list(range(24))
     assert shown.returncode == 0
     assert shown.stderr == ""
     assert len([line for line in shown.stdout.splitlines() if "finished" in line]) >= 1
@@ -119,6 +122,8 @@ MISTAKES = [
     (["run", "study.toml", "--cpus", "0"], 2, ["--cpus"]),
     (["run", "study.toml", "--store", "study.toml/x.db"], 4, ["cannot write the store"]),
     (["run", "study.toml", "--store", "study.toml"], 4, ["not a database"]),
+    (["run", "study.toml", "--store", "postgresql://u:secret@h/db"], 4, ["postgresql", "SQLite"]),
+    (["run", "study.toml", "--cpus", "2", "--backend", "serial"], 2, ["--cpus"]),
     (["show", "small"], 3, ["no store at", "sweep run STUDY.toml"]),
     (["export", "small", "--to", "t.csv", "--store", "none.db"], 3, ["no store at none.db"]),
     (["shwo"], 2, ["shwo"]),

@@ -125,7 +125,7 @@ def test_scaling_is_fitted_on_training_rows_only():
 
 def test_no_scaling():
     """Without scaling, rows and targets are as they were."""
-    raw = load_diabetes(scaled=False)
+    raw = load_diabetes()
     spec = data("sklearn:diabetes", scaling="none")
     dataset, preprocessing = datasets.load(spec)
     train = split(spec, len(raw.data))[0]
@@ -155,7 +155,7 @@ def test_labels_and_features():
 
 def test_regression_in_units_of_the_data():
     """Standardised targets and their metrics come back in the units of the data."""
-    raw = load_diabetes(scaled=False)
+    raw = load_diabetes()
     spec = data("sklearn:diabetes")
     dataset, preprocessing = datasets.load(spec)
     validation = split(spec, len(raw.data))[1]

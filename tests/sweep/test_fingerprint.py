@@ -94,7 +94,7 @@ def test_a_killed_run_goes_on_to_the_same_table(tmp_path, backend):
     os.killpg(running.pid, signal.SIGKILL)
     running.wait()
     killed = load("small", path)
-    assert killed.state == "running"
+    assert killed.state == "stopped"
     assert 100 <= ended(path) < 200
     subprocess.run(command, check=True, capture_output=True)
     assert killed.state == "complete"

@@ -10,7 +10,7 @@ from sweep.backends import Report, Result
 from sweep.backends.serial import SerialBackend
 from sweep.decisions import Begin, Decide
 from sweep.dispatch import ATTEMPTS
-from sweep.errors import StudyChanged, StudyFailed, StudyLocked
+from sweep.errors import StoreError, StudyChanged, StudyFailed, StudyLocked, SweepError
 from sweep.model import Model, model_file
 from sweep.orchestrator import Ended, Opened, Ready
 from sweep.results import load
@@ -152,15 +152,17 @@ def test_lost_workers_cost_time_and_no_result(tmp_path, path, losses):
 
 @pytest.mark.parametrize("outcome", ["worker_lost", "out_of_memory"])
 def test_a_segment_lost_too_often_ends_its_trial(tmp_path, path, outcome):
-    """Past the limit the trial has failed, its outcome says why, and the study goes on."""
-    study = finish(
-        small(tmp_path, trials=5), path, lambda dataset: Unreliable(dataset, ATTEMPTS, outcome)
-    )
+    """Past the limit a trial has failed and its outcome says why; so has a study of such trials."""
+    with pytest.raises(StudyFailed, match="all 5 trials of 'small' failed"):
+        finish(
+            small(tmp_path, trials=5), path, lambda dataset: Unreliable(dataset, ATTEMPTS, outcome)
+        )
+    study = load("small", path)
     trials = study.trials
     assert set(trials["state"]) == {"FAIL"}
     assert set(trials["outcome"]) == {outcome}
     assert set(trials["attempts"]) == {ATTEMPTS}
-    assert study.state == "complete"
+    assert study.state == "failed"
 
 
 def test_a_study_whose_first_trials_all_raise_stops_and_says_why(tmp_path, path):
@@ -226,3 +228,41 @@ def test_models_of_a_deleted_record_are_not_taken_for_the_new_ones(tmp_path, pat
     dataset, _ = datasets.load(study.spec.data)
     assert study.best.value == study.best.model.score(dataset, dataset.validation)
     assert len(list(study.best.file.parent.iterdir())) == 1
+
+
+def test_stores_in_one_folder_keep_their_models_apart(tmp_path):
+    """Two studies of one name in two stores of a folder each have their own winner's weights."""
+    paths = [tmp_path / "a.db", tmp_path / "b.db"]
+    studies = [finish(small(tmp_path, seed=seed), path) for seed, path in enumerate(paths)]
+    for study in studies:
+        dataset, _ = datasets.load(study.spec.data)
+        assert study.best.value == study.best.model.score(dataset, dataset.validation)
+
+
+def test_a_complete_study_whose_weights_are_gone_gets_them_again(tmp_path, path):
+    """Reading the model says what to do; running the study again does it."""
+    spec = small(tmp_path)
+    study = finish(spec, path)
+    parameters = study.best.model.parameters
+    study.best.file.unlink()
+    with pytest.raises(SweepError, match="run the study again"):
+        _ = study.best.model
+    assert np.array_equal(finish(spec, path).best.model.parameters, parameters)
+
+
+def test_a_model_that_cannot_be_written_is_an_error_of_the_store(tmp_path, path):
+    """A file where the folder of the models should be: a message, and a study that goes on."""
+    spec = small(tmp_path)
+    path.parent.mkdir()
+    folder = artifacts(path, "small").parent
+    folder.touch()
+    with pytest.raises(StoreError, match="cannot write the model file"):
+        finish(spec, path)
+    folder.unlink()
+    assert finish(spec, path).fingerprint == finish(spec, tmp_path / "whole.db").fingerprint
+
+
+def test_more_workers_than_trials(tmp_path, path):
+    """A number of virtual workers without end begins only the trials that there are."""
+    study = finish(small(tmp_path, trials=2, workers=2_000_000_000), path)
+    assert len(study.trials) == 2

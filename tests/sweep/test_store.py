@@ -221,3 +221,34 @@ def test_artifacts_are_beside_the_store():
     """A study's model files are in a folder of its own, and two stores share none."""
     assert artifacts(Path("runs/sweep.db"), "digits") == Path("runs/artifacts/digits")
     assert artifacts(Path("runs/other.db"), "digits") == Path("runs/other-artifacts/digits")
+
+
+@pytest.mark.parametrize("name", ["od d?name#%20é.db", "mem?mode=memory", ":memory:", "a'b.db"])
+def test_any_file_name_is_a_store(tmp_path, name):
+    """Characters that mean something in URLs are only characters in a file's name."""
+    path = tmp_path / name
+    study = finish(small(tmp_path, trials=2), path)
+    assert len(study.trials) == 2
+    assert path.is_file()
+
+
+def test_another_programs_database_is_left_alone(tmp_path):
+    """A SQLite file that is no store of ours gets no tables of ours, and is not read as one."""
+    path = tmp_path / "other.db"
+    connection = sqlite3.connect(path)
+    connection.execute("create table studies (name)")
+    connection.commit()
+    connection.close()
+    before = path.read_bytes()
+    for read_only in (False, True):
+        with pytest.raises(StoreError, match="no store of sweep's"):
+            Store(path, read_only=read_only)
+    assert path.read_bytes()[100:] == before[100:]
+
+
+def test_a_later_store_is_not_read_either(store):
+    """Reading asks for the schema as writing does."""
+    with store._engine.begin() as connection:
+        connection.execute(update(schema.schema_version).values(version=schema.VERSION + 1))
+    with pytest.raises(StoreError, match="later release"):
+        Store(store.path, read_only=True)

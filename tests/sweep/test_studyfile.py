@@ -55,6 +55,10 @@ MISTAKES = {
     "key of another table": ("[space]\nepochs = 3", ["space.epochs = 3", "belongs in [train]"]),
     "sampler": ('[search]\nsampler = "tpee"', ['search.sampler = "tpee"', "random, tpe", '"tpe"?']),
     "pruner": ('[search]\npruner = "x"', ['search.pruner = "x"', "median, successive_halving"]),
+    "losses compared by their own values": (
+        '[space]\nloss = ["softmax_cross_entropy", "mean_squared"]\n[train]\nmetric = "loss"',
+        ['train.metric = "loss"', "space.loss", "name a metric"],
+    ),
     "scaling": ('scaling = "robust"', ['data.scaling = "robust"', "standard, none"]),
     "activation": ('[space]\nactivation = "rel"', ['space.activation = "rel"', "tanh", "'relu'?"]),
     "a choice": (
