@@ -156,13 +156,9 @@ def _recorded_report(trial: Row, records: list[EpochRecord], segment: Segment) -
 
 
 def _record(row: Row) -> EpochRecord:
+    exact = ("epoch", "learning_rate", "seconds")
     measures = {name: math.nan if row[name] is None else row[name] for name in MEASURES}
-    return EpochRecord(
-        epoch=row["epoch"],
-        learning_rate=row["learning_rate"],
-        seconds=row["seconds"],
-        **measures,
-    )
+    return EpochRecord(**{name: row[name] for name in exact}, **measures)
 
 
 def _epoch_row(trial: int, record: EpochRecord) -> Row:
