@@ -38,7 +38,7 @@ def work(config: TrainConfig, shape: Shape) -> tuple[float, ...]:
     widths = (shape.n_inputs, *config.neurons, shape.n_outputs)
     parameters = sum((fan_in + 1) * fan_out for fan_in, fan_out in pairwise(widths))
     units = sum(widths)
-    steps = ceil(shape.train_rows / config.batch_size)
+    steps = ceil(shape.train_rows / config.batch_rows(shape.train_rows))
     # Judging a row is one of the three matrix products of learning from it.
     rows = shape.train_rows + shape.validation_rows / 3
     return (

@@ -156,13 +156,10 @@ def _recorded_report(trial: Row, records: list[EpochRecord], segment: Segment) -
 
 
 def _record(row: Row) -> EpochRecord:
-    measures = {name: math.nan if row[name] is None else row[name] for name in MEASURES}
-    return EpochRecord(
-        epoch=row["epoch"],
-        learning_rate=row["learning_rate"],
-        seconds=row["seconds"],
-        **measures,
-    )
+    fields: Row = {name: row[name] for name in ("epoch", "learning_rate", "seconds")}
+    for name in MEASURES:
+        fields[name] = math.nan if row[name] is None else row[name]
+    return EpochRecord(**fields)
 
 
 def _epoch_row(trial: int, record: EpochRecord) -> Row:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Any
 
-from sweep import datasets, studyfile
+from sweep import datasets, space, studyfile
 from sweep.backends import Backend, Segment, one_thread
 from sweep.cost import Shape
 from sweep.datasets import Preprocessing
@@ -66,6 +66,7 @@ def run(
     trials all end in an error.
     """
     dataset, preprocessing = datasets.load(spec.data)
+    space.check_data(spec, dataset)
     data_fingerprint = datasets.fingerprint(dataset)
     known = store.find(spec.name)
     if known is not None:

@@ -16,8 +16,9 @@ from optuna.distributions import (
     IntDistribution,
 )
 
+from sweep.errors import StudyFileError
 from sweep.spec import Range, SpaceSpec, StudySpec, extremes
-from trainer import TrainConfig
+from trainer import Dataset, TrainConfig, check_fit
 
 Params = Mapping[str, Any]
 
@@ -54,6 +55,19 @@ def train_config(spec: StudySpec, params: Params) -> TrainConfig:
         epochs=spec.train.epochs,
         metric=spec.train.metric,
     )
+
+
+def check_data(spec: StudySpec, dataset: Dataset) -> None:
+    """Raise StudyFileError if some trial of the study could not be trained on these rows."""
+    for name in ("loss", "batch_size", "class_weight", "label_smoothing", "norm", "dtype"):
+        for value in extremes(getattr(spec.space, name)):
+            fields = {"loss": extremes(spec.space.loss)[0]} | {name: value}
+            try:
+                check_fit(TrainConfig(neurons=(1,), metric=spec.train.metric, **fields), dataset)
+            except ValueError as error:
+                raise StudyFileError(
+                    f"space.{name} = {value!r} does not suit {spec.data.source}: {error}"
+                ) from None
 
 
 def _parameters(space: SpaceSpec) -> Iterator[tuple[str, Any]]:

@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from decimal import Decimal
+from itertools import product
 from typing import Annotated, Any, Generic, Self, TypeVar
 
 from pydantic import (
@@ -34,6 +35,8 @@ SOURCES = {
 
 T = TypeVar("T", bound=float)
 _DEFAULT = TrainConfig(neurons=(64,))
+TOGETHER = ("optimizer", "batch_size", "norm", "dropout", "input_dropout")
+"""Fields whose values TrainConfig may refuse together."""
 
 
 def did_you_mean(name: str, known: tuple[str, ...]) -> str:
@@ -100,8 +103,19 @@ class Range(Table, Generic[T]):
 
 
 Count = Annotated[int, Field(ge=1, le=2**31 - 1)]
+Whole = Annotated[int, Field(ge=0, le=2**31 - 1)]
 Layers = Annotated[int, Field(ge=0, le=100)]
 Seed = Annotated[int, Field(ge=0, le=2**63 - 1)]
+
+
+def _batch_size(value: object) -> object:
+    # Not isinstance: true is no number.
+    if value != "full" and not (type(value) is int and 1 <= value < 2**31):
+        raise ValueError('must be a whole number of at least 1, or "full"')
+    return value
+
+
+BatchSize = Annotated[Any, AfterValidator(_batch_size)]
 
 
 def _form(entry: object) -> str:
@@ -139,20 +153,42 @@ class DataSpec(Table):
 class SpaceSpec(Table):
     """The fields of TrainConfig, each a range, a list of choices or a constant.
 
-    `layers` is the number of hidden layers; `neurons` is drawn for each of them.
+    `layers` is the number of hidden layers; `neurons` is drawn for each of them. A trial's
+    parameters are proposed in this order. There is no `patience`: a pruner ends trials early.
     """
 
     layers: Entry[Layers, Range[Layers]] = _DEFAULT.layers
     neurons: Entry[Count, Range[Count]] = _DEFAULT.neurons[0]
-    activation: Names = _DEFAULT.activation
+    activation: Names = str(_DEFAULT.activation)
+    norm: Names = _DEFAULT.norm
     loss: Names = _DEFAULT.loss
+    huber_delta: Entry[float, Range[float]] = _DEFAULT.huber_delta
+    quantile: Entry[float, Range[float]] = _DEFAULT.quantile
+    label_smoothing: Entry[float, Range[float]] = _DEFAULT.label_smoothing
+    class_weight: Names = _DEFAULT.class_weight
     optimizer: Names = _DEFAULT.optimizer
+    beta1: Entry[float | None, Range[float]] = _DEFAULT.beta1
+    beta2: Entry[float | None, Range[float]] = _DEFAULT.beta2
     schedule: Names = _DEFAULT.schedule
+    decay: Entry[float, Range[float]] = _DEFAULT.decay
+    drops: Entry[Count, Range[Count]] = _DEFAULT.drops
+    restarts: Entry[Count, Range[Count]] = _DEFAULT.restarts
+    warmup: Entry[float, Range[float]] = _DEFAULT.warmup
+    plateau: Entry[Whole, Range[Whole]] = _DEFAULT.plateau
+    plateau_factor: Entry[float, Range[float]] = _DEFAULT.plateau_factor
     initializer: Names = _DEFAULT.initializer
-    batch_size: Entry[Count, Range[Count]] = _DEFAULT.batch_size
+    batch_size: Entry[BatchSize, Range[Count]] = _DEFAULT.batch_size
     learning_rate: Entry[float, Range[float]] = _DEFAULT.learning_rate
     momentum: Entry[float, Range[float]] = _DEFAULT.momentum
+    l1: Entry[float, Range[float]] = _DEFAULT.l1
     l2: Entry[float, Range[float]] = _DEFAULT.l2
+    weight_decay: Entry[float, Range[float]] = _DEFAULT.weight_decay
+    dropout: Entry[float, Range[float]] = _DEFAULT.dropout
+    input_dropout: Entry[float, Range[float]] = _DEFAULT.input_dropout
+    max_norm: Entry[float, Range[float]] = _DEFAULT.max_norm
+    clip_norm: Entry[float, Range[float]] = _DEFAULT.clip_norm
+    clip_value: Entry[float, Range[float]] = _DEFAULT.clip_value
+    ema: Entry[float, Range[float]] = _DEFAULT.ema
     dtype: Names = _DEFAULT.dtype
 
     @field_validator("*")
@@ -170,12 +206,11 @@ class SpaceSpec(Table):
 
 def _ask_trainer(field: str, *values: Any) -> None:
     """ValueError if TrainConfig refuses any of the values: its rules are the study file's."""
+    # With full batches, each field takes every value that it takes with some others.
     refused = []
     for value in values:
-        try:
-            replace(_DEFAULT, **{field: value})
-        except ValueError as error:
-            refused.append(str(error).removeprefix(f"{field} "))
+        if refusal := _refusal(**{"batch_size": "full", field: value}):
+            refused.append(refusal.removeprefix(f"{field} "))
     if refused:
         raise ValueError("; ".join(refused))
 
@@ -247,8 +282,26 @@ def _across(spec: StudySpec) -> Iterator[str]:
         for name in names:
             if name not in suited:
                 yield f'{key} = "{name}": does not suit {kind}; use one of {", ".join(suited)}'
+    entries = [_ends(getattr(spec.space, field)) for field in TOGETHER]
+    refused = {_refusal(**dict(zip(TOGETHER, values, strict=True))) for values in product(*entries)}
+    yield from sorted(f"space.{refusal}" for refusal in refused if refusal)
     for loss in extremes(spec.space.loss):
-        try:
-            replace(_DEFAULT, loss=loss, metric=train.metric)
-        except ValueError as error:
-            yield f'train.metric = "{train.metric}": {error}'
+        if refusal := _refusal(loss=loss, metric=train.metric):
+            yield f'train.metric = "{train.metric}": {refusal}'
+
+
+def _ends(entry: Any) -> set[Any]:
+    """The least and the greatest number of an entry, and every name."""
+    numbers = [value for value in extremes(entry) if not isinstance(value, str)]
+    return {value for value in extremes(entry) if isinstance(value, str)} | (
+        {min(numbers), max(numbers)} if numbers else set()
+    )
+
+
+def _refusal(**fields: Any) -> str:
+    """What TrainConfig says against these values together; nothing if it takes them."""
+    try:
+        replace(_DEFAULT, **fields)
+    except ValueError as error:
+        return str(error)
+    return ""

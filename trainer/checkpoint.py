@@ -1,38 +1,57 @@
 """A training state in an archive."""
 
 import os
+from collections.abc import Mapping
+from dataclasses import asdict
 
 import numpy as np
 
 from trainer import archive
-from trainer.training import TrainState
+from trainer.progress import Progress
+from trainer.state import TrainState
 
-SCHEMA = "trainer.TrainState 1"
+SCHEMA = "trainer.TrainState 2"
 
 
 def save(path: str | os.PathLike[str], state: TrainState) -> None:
     """Write `state` to `path`, which holds the old content or the new one at every moment."""
-    arrays = {
-        "epoch": np.array(state.epoch),
-        "steps": np.array(state.steps),
-        "diverged": np.array(state.diverged),
-        "parameters": state.parameters,
-    }
-    moments = {f"moments.{name}": moment for name, moment in state.moments.items()}
-    archive.write(path, arrays | moments, SCHEMA)
+    archive.write(path, to_arrays(state), SCHEMA)
 
 
 def load(path: str | os.PathLike[str]) -> TrainState:
     """The state saved at `path`; ArchiveError if it is damaged or of another schema."""
-    arrays = archive.read(path, SCHEMA)
+    return from_arrays(archive.read(path, SCHEMA))
+
+
+def to_arrays(state: TrainState) -> dict[str, np.ndarray]:
+    """All of a state as named arrays, for an archive."""
+    numbers = {
+        "epoch": state.epoch,
+        "steps": state.steps,
+        "diverged": state.diverged,
+        **{f"progress.{name}": value for name, value in asdict(state.progress).items()},
+    }
+    return {name: np.array(number) for name, number in numbers.items()} | state.arrays
+
+
+def from_arrays(arrays: Mapping[str, np.ndarray]) -> TrainState:
+    """The state that `to_arrays` described."""
+    progress = {name: array.item() for name, array in _under("progress.", arrays).items()}
     return TrainState(
         epoch=arrays["epoch"].item(),
         steps=arrays["steps"].item(),
         parameters=arrays["parameters"],
-        moments={
-            name.removeprefix("moments."): array
-            for name, array in arrays.items()
-            if name.startswith("moments.")
-        },
+        moments=_under("moments.", arrays),
         diverged=arrays["diverged"].item(),
+        current=arrays.get("current"),
+        average=arrays.get("average"),
+        progress=Progress(**progress),
     )
+
+
+def _under(prefix: str, arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    return {
+        name.removeprefix(prefix): array
+        for name, array in arrays.items()
+        if name.startswith(prefix)
+    }

@@ -2,21 +2,25 @@
 
 import math
 import time
-from collections.abc import Generator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Generator
+from dataclasses import dataclass
 
 import numpy as np
 
+from trainer import lbfgs
 from trainer.activations import ACTIVATIONS
 from trainer.config import TrainConfig
-from trainer.dataset import Dataset, check_fit
+from trainer.dataset import Dataset, check_classes, check_fit
 from trainer.descent import Descent
-from trainer.network import initial_parameters
+from trainer.network import aligned_copy, initial_parameters, parameter_count
 from trainer.optimizers import OPTIMIZERS
-from trainer.schedules import SCHEDULES
+from trainer.prediction import layer_sizes, norm
+from trainer.progress import has_ended, learning_rate, observe
+from trainer.state import TrainState
+from trainer.statistics import LayerStatistics
 
-INITIAL_WEIGHTS, ORDER = 0, 1
-"""Streams of random numbers, kept apart so that neither moves the other."""
+INITIAL_WEIGHTS, ORDER, DROPOUT = 0, 1, 2
+"""Streams of random numbers, kept apart so that none moves another."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,46 +31,25 @@ class EpochRecord:
     """Epochs completed, this one included."""
 
     learning_rate: float
+    """Of its last step."""
 
     train_loss: float
-    """Mean over the rows as they were trained on, without the l2 penalty; not finite when the
-    training has diverged."""
+    """Mean over the rows as they were trained on, with their weights and without penalties; not
+    finite when the training has diverged."""
 
     validation_loss: float
-    """After the epoch, without the l2 penalty."""
+    """After the epoch, without weights, penalties, dropout or label smoothing."""
 
     validation_metric: float
     """After the epoch; NaN when the validation loss is not finite."""
 
     gradient_norm: float
-    """Root mean square over the epoch's steps, l2 penalty included."""
+    """Root mean square over the epoch's steps, penalties included, before clipping."""
 
     seconds: float
 
-
-@dataclass(frozen=True, slots=True, eq=False)
-class TrainState:
-    """Everything that training needs to go on from the end of an epoch."""
-
-    epoch: int
-    """Epochs completed."""
-
-    steps: int
-    """Updates made."""
-
-    parameters: np.ndarray
-    """Flat: for each layer the weights (n_in, n_out), then the biases (n_out,)."""
-
-    moments: Mapping[str, np.ndarray] = field(default_factory=dict)
-    """The optimizer's, flat like the parameters, by name."""
-
-    diverged: bool = False
-    """Whether a loss, gradient or parameter stopped being finite: training ended there."""
-
-    @property
-    def nbytes(self) -> int:
-        """Bytes of the arrays."""
-        return self.parameters.nbytes + sum(moment.nbytes for moment in self.moments.values())
+    layers: tuple[LayerStatistics, ...] = ()
+    """Of each layer, from the first hidden one to the outputs, under `record_layers`."""
 
 
 def train(
@@ -79,17 +62,21 @@ def train(
     """Yield a record an epoch, and return the state after epoch `until` (by default the last).
 
     Goes on from `state`, which is not changed, or starts afresh; stopping and going on gives the
-    same bits as not stopping. Training that diverges ends early, with `diverged` set.
+    same bits as not stopping. Training ends early when it diverges, with `diverged` set, or when
+    its `patience` is at its end.
     """
     check_fit(config, dataset)
     if type(seed) is not int or seed < 0:
         raise ValueError(f"seed must be an integer of at least 0, not {seed!r}")
-    state = initial_state(config, dataset, seed) if state is None else state
-    moments = OPTIMIZERS[config.optimizer].moments
-    if state.parameters.dtype != config.dtype or set(state.moments) != set(moments):
+    if state is None:
+        check_classes(dataset)
+        state = initial_state(config, dataset, seed)
+    needed = _layout(config, dataset)
+    found = {name: array.shape for name, array in state.arrays.items()}
+    if found != needed or state.parameters.dtype != config.dtype:
         raise ValueError(
-            f"state has {state.parameters.dtype} parameters and moments {sorted(state.moments)}; "
-            f"the configuration needs {config.dtype} and {sorted(moments)}"
+            f"state has the {state.parameters.dtype} arrays {_describe(found)}; "
+            f"the configuration needs {config.dtype} and {_describe(needed)}"
         )
     until = config.epochs if until is None else until
     if not state.epoch <= until <= config.epochs:
@@ -119,42 +106,99 @@ def run(
 
 def initial_state(config: TrainConfig, dataset: Dataset, seed: int) -> TrainState:
     """The state before the first epoch."""
-    sizes = (dataset.n_inputs, *config.neurons, dataset.n_outputs)
+    sizes = layer_sizes(config, dataset.n_inputs, dataset.n_outputs)
+    activations = [ACTIVATIONS[name] for name in config.activations]
     rng = _generator(seed, INITIAL_WEIGHTS)
     parameters = initial_parameters(
-        sizes, ACTIVATIONS[config.activation], config.initializer, rng
+        sizes, activations, config.initializer, rng, norm(config)
     ).astype(config.dtype)
-    moments = {name: np.zeros_like(parameters) for name in OPTIMIZERS[config.optimizer].moments}
-    return TrainState(0, 0, parameters, moments)
+    layout = _layout(config, dataset)
+    return TrainState(
+        0,
+        0,
+        parameters,
+        moments={
+            name.removeprefix("moments."): np.zeros(shape, config.dtype)
+            for name, shape in layout.items()
+            if name.startswith("moments.")
+        },
+        current=parameters if "current" in layout else None,
+        average=parameters if "average" in layout else None,
+    )
+
+
+def epoch_order(seed: int, epoch: int, rows: int) -> np.ndarray:
+    """The order (rows,) of the training rows in the epoch that follows `epoch` completed ones."""
+    return _generator(seed, ORDER, epoch).permutation(rows)
 
 
 def _generator(seed: int, *stream: int) -> np.random.Generator:
     return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=stream))
 
 
+def _layout(config: TrainConfig, dataset: Dataset) -> dict[str, tuple[int, ...]]:
+    """The shape of every array in a state of this configuration."""
+    sizes, kind = layer_sizes(config, dataset.n_inputs, dataset.n_outputs), norm(config)
+    count = parameter_count(sizes, kind)
+    trained = parameter_count(sizes, kind and kind._replace(running=False))
+    shapes: dict[str, tuple[int, ...]] = {"parameters": (count,)}
+    if config.ema or config.patience:
+        shapes["current"] = (count,)
+    if config.ema:
+        shapes["average"] = (count,)
+    if config.optimizer == "lbfgs":
+        history = lbfgs.initial_history(trained, np.dtype(config.dtype))
+        return shapes | {f"moments.{name}": array.shape for name, array in history.items()}
+    moments = OPTIMIZERS[config.optimizer].moments
+    return shapes | {f"moments.{name}": (trained,) for name in moments}
+
+
+def _describe(layout: dict[str, tuple[int, ...]]) -> str:
+    return ", ".join(f"{name} {shape}" for name, shape in sorted(layout.items()))
+
+
 def _epochs(
     config: TrainConfig, dataset: Dataset, seed: int, state: TrainState, until: int
 ) -> Generator[EpochRecord, None, TrainState]:
-    descent = Descent(config, dataset, state.parameters, state.moments, state.steps)
-    epoch, diverged = state.epoch, state.diverged
-    while epoch < until and not diverged:
+    descent = Descent(config, dataset, state)
+    epoch, diverged, progress = state.epoch, state.diverged, state.progress
+    best = aligned_copy(state.parameters) if config.patience else None
+    while epoch < until and not diverged and not has_ended(config, progress):
         started = time.perf_counter()
-        order = _generator(seed, ORDER, epoch).permutation(len(dataset.train.x))
-        schedule = SCHEDULES[config.schedule]
-        learning_rate = config.learning_rate * schedule(epoch / config.epochs)
+        order = epoch_order(seed, epoch, len(dataset.train.x))
+        drops = config.dropout or config.input_dropout
         # Not around the yield: there the caller's own settings hold.
         with np.errstate(all="ignore"):
-            train_loss, gradient_norm = descent.run_epoch(order, learning_rate)
+            train_loss, gradient_norm = descent.run_epoch(
+                order,
+                learning_rate(config, epoch, progress),
+                _generator(seed, DROPOUT, epoch) if drops else None,
+            )
             validation_loss, validation_metric = descent.validate()
+            layers = () if descent.statistics is None else descent.statistics.layers()
         epoch += 1
         diverged = not (math.isfinite(train_loss) and math.isfinite(validation_loss))
+        if not diverged:
+            progress = observe(config, progress, validation_metric)
+            if best is not None and progress.stale == 0:
+                best[...] = descent.judged.parameters
         yield EpochRecord(
             epoch=epoch,
-            learning_rate=learning_rate,
+            learning_rate=descent.learning_rate,
             train_loss=train_loss,
             validation_loss=validation_loss,
             validation_metric=validation_metric,
             gradient_norm=gradient_norm,
             seconds=time.perf_counter() - started,
+            layers=layers,
         )
-    return TrainState(epoch, descent.steps, descent.parameters, descent.moments, diverged)
+    return TrainState(
+        epoch=epoch,
+        steps=descent.steps,
+        parameters=descent.judged.parameters if best is None else best,
+        moments=descent.moments,
+        diverged=diverged,
+        current=descent.parameters if config.ema or config.patience else None,
+        average=descent.average,
+        progress=progress,
+    )

@@ -1,103 +1,148 @@
-"""An epoch of ours against scikit-learn's, on one thread: `python -m tests.benchmarks.trainer`.
+"""An epoch of ours against other libraries', on one core: `python -m tests.benchmarks.trainer`.
 
-Both train in float32 on the same rows with Adam and ReLU; the epochs take turns, and the table
-shows medians. Ours includes scoring 64 validation rows and making an epoch record.
+A first table times an epoch in milliseconds and gives the others' as ratios to it (above 1: ours
+is faster). The libraries take turns, so that a busy machine slows them alike, and every figure is
+a median; a library that is not installed is a dash. The second table is of `train_many`.
 """
 
+import multiprocessing
+import os
+import re
 import statistics
-import time
-from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
-from sklearn.neural_network import MLPClassifier, MLPRegressor
 from threadpoolctl import threadpool_limits
 
-from trainer import Dataset, Split, TrainConfig, train
+from tests.benchmarks.peers import PEERS, ROWS, Epoch, Shape, config, dataset, ours, seconds
+from trainer import run, train_many
+from trainer.network import parameter_count
 
-ROWS, EPOCHS = 16_384, 7
+RUNS, JAX_EPOCHS, REPLICATES = 5, 20, 8
 
 SHAPES = (
-    # inputs, hidden, outputs, batch
-    (64, (64, 64), 10, 32),
-    (64, (256, 256), 10, 128),
-    (30, (32, 32, 32), 1, 16),
-    (784, (512, 512), 10, 128),
-    (16, (16,), 2, 8),
+    Shape(64, (64, 64), 10, 32),
+    Shape(64, (64, 64), 10, 256),
+    Shape(64, (256, 256), 10, 32),
+    Shape(64, (256, 256), 10, 128),
+    Shape(784, (512, 512), 10, 128),
+    Shape(16, (16,), 2, 8),
+    Shape(30, (32, 32, 32), 1, 16),
+    Shape(100, (1024, 1024), 10, 512),
 )
+
+SMALL = [shape for shape in SHAPES if shape.batch <= 32 and max(shape.hidden) <= 64]
 
 
 def main() -> None:
-    """Print one row a shape."""
+    """Print the tables."""
+    peak = sgemm_peak()
+    columns = [*PEERS, "jax+compile"]
+    print(f"an epoch of {ROWS} rows, medians of {RUNS}; sgemm peak {peak / 1e9:.0f} GFLOP/s")
     print(
-        f"{'shape':<26}{'ours, ms':>10}{'sklearn, ms':>13}{'ratio':>8}   (an epoch of {ROWS} rows)"
+        f"{'shape':<22}{'ours, ms':>9}"
+        + "".join(f"{name:>14}" for name in columns)
+        + f"{'sgemm':>8}{'MB':>8}{'bound':>8}"
     )
-    ratios = []
-    for n_inputs, neurons, n_outputs, batch_size in SHAPES:
-        epochs = (
-            ours(n_inputs, neurons, n_outputs, batch_size),
-            theirs(n_inputs, neurons, n_outputs, batch_size),
+    table: dict[str, list[float]] = {name: [] for name in columns}
+    for shape in SHAPES:
+        mine, others = compare(shape)
+        for name, ratio in others.items():
+            table[name].append(ratio)
+        print(
+            f"{shape!s:<22}{1000 * mine:>9.1f}"
+            + "".join(_cell(others.get(name)) for name in columns)
+            + f"{operations(shape) / mine / peak:>8.0%}"
+            + f"{megabytes(shape):>8.1f}{bound(shape):>8.1f}",
+            flush=True,
         )
-        mine, other = (1000 * t for t in medians(epochs))
-        ratios.append(other / mine)
-        name = f"{n_inputs}-{'-'.join(map(str, neurons))}-{n_outputs} b{batch_size}"
-        print(f"{name:<26}{mine:>10.1f}{other:>13.1f}{other / mine:>8.2f}")
-    print(f"{'geometric mean':<26}{'':>23}{statistics.geometric_mean(ratios):>8.2f}")
+    means = {name: statistics.geometric_mean(ratios) for name, ratios in table.items() if ratios}
+    print(f"{'geometric mean':<31}" + "".join(_cell(means.get(name)) for name in columns))
+
+    print(f"\n{REPLICATES} networks at once, networks a second against one after another")
+    for shape in SMALL:
+        print(f"{shape!s:<22}{replicates(shape):>9.2f}", flush=True)
 
 
-def medians(epochs: tuple[Callable[[], object], ...]) -> list[float]:
-    """Median seconds of each function, called in turn; the first round is not counted."""
-    seconds: list[list[float]] = [[] for _ in epochs]
-    for _ in range(EPOCHS + 1):
-        for epoch, times in zip(epochs, seconds, strict=True):
-            start = time.perf_counter()
-            epoch()
-            times.append(time.perf_counter() - start)
-    return [statistics.median(times[1:]) for times in seconds]
+def compare(shape: Shape) -> tuple[float, dict[str, float]]:
+    """Median seconds of an epoch of ours, and the other libraries' as ratios to it."""
+    epochs: dict[str, Epoch] = {"ours": ours(shape)}
+    epochs |= {name: make(shape) for name, make in PEERS.items() if make is not None}
+    first = {name: seconds(epoch) for name, epoch in epochs.items()}
+    medians = interleaved(epochs)
+    mine = medians.pop("ours")
+    if "jax" in medians:
+        medians["jax+compile"] = medians["jax"] + (first["jax"] - medians["jax"]) / JAX_EPOCHS
+    return mine, {name: median / mine for name, median in medians.items()}
 
 
-def rows(n_inputs: int, n_outputs: int) -> tuple[np.ndarray, np.ndarray]:
-    """Random features, and labels, or values if there is one output."""
-    rng = np.random.default_rng(0)
-    x = rng.standard_normal((ROWS, n_inputs), dtype=np.float32)
-    if n_outputs == 1:
-        return x, rng.standard_normal((ROWS, 1), dtype=np.float32)
-    return x, rng.integers(0, n_outputs, ROWS)
-
-
-def ours(
-    n_inputs: int, neurons: tuple[int, ...], n_outputs: int, batch_size: int
-) -> Callable[[], object]:
-    """A function that trains one more epoch."""
-    x, y = rows(n_inputs, n_outputs)
-    regression = n_outputs == 1
-    dataset = Dataset(
-        Split(x, y), Split(x[:64], y[:64]), n_classes=None if regression else n_outputs
+def replicates(shape: Shape) -> float:
+    """How many times faster `train_many` trains, for the same networks."""
+    setting, data, seeds = config(shape, epochs=1), dataset(shape), range(REPLICATES)
+    medians = interleaved(
+        {
+            "alone": lambda: [run(setting, data, seed) for seed in seeds],
+            "together": lambda: train_many(setting, data, seeds),
+        }
     )
-    config = TrainConfig(
-        neurons=neurons,
-        batch_size=batch_size,
-        loss="mean_squared" if regression else "softmax_cross_entropy",
-        metric="r2" if regression else "accuracy",
-        l2=1e-4,
-        epochs=EPOCHS + 1,
-    )
-    epochs = train(config, dataset, seed=0)
-    return lambda: next(epochs)
+    return medians["alone"] / medians["together"]
 
 
-def theirs(
-    n_inputs: int, neurons: tuple[int, ...], n_outputs: int, batch_size: int
-) -> Callable[[], object]:
-    """The same of scikit-learn."""
-    x, y = rows(n_inputs, n_outputs)
-    options = {"hidden_layer_sizes": neurons, "batch_size": batch_size, "alpha": 1e-4}
-    if n_outputs == 1:
-        regressor = MLPRegressor(random_state=0, **options)
-        return lambda: regressor.partial_fit(x, y[:, 0])
-    classifier = MLPClassifier(random_state=0, **options)
-    return lambda: classifier.partial_fit(x, y, classes=np.arange(n_outputs))
+def interleaved(epochs: dict[str, Epoch]) -> dict[str, float]:
+    """Median seconds of each function, called in turn."""
+    rounds = [{name: seconds(epoch) for name, epoch in epochs.items()} for _ in range(RUNS)]
+    return {name: statistics.median(times[name] for times in rounds) for name in epochs}
+
+
+def operations(shape: Shape) -> int:
+    """Floating-point operations of an epoch's matrix products.
+
+    Three of 2 n_in n_out a row and layer; the first layer's inputs need no gradient.
+    """
+    products = [a * b for a, b in zip(shape.sizes[:-1], shape.sizes[1:], strict=True)]
+    return 2 * ROWS * (3 * sum(products) - products[0])
+
+
+def sgemm_peak() -> float:
+    """Floating-point operations a second of a large float32 matrix product, at best."""
+    n = 1024
+    a, b = np.ones((2, n, n), np.float32)
+    out = np.empty_like(a)
+    return 2 * n**3 / min(seconds(lambda: np.matmul(a, b, out=out)) for _ in range(20))
+
+
+def bound(shape: Shape) -> float:
+    """Megabytes of the training rows, four vectors of parameters and two batches' activations."""
+    floats = ROWS * (shape.inputs + shape.outputs) + 4 * parameter_count(shape.sizes)
+    return 4 * (floats + 2 * shape.batch * sum(shape.sizes)) / 1e6
+
+
+def megabytes(shape: Shape) -> float:
+    """Peak resident memory of a training of ours, above that of its data, in its own process."""
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        return pool.apply(_peak_megabytes, (shape,))
+
+
+def _peak_megabytes(shape: Shape) -> float:
+    status, data = Path("/proc/self/status"), dataset(shape)
+    # Loads what a first training loads, and what BLAS keeps for itself.
+    sgemm_peak()
+    run(config(Shape(2, (2,), 2, 8), epochs=1), dataset(Shape(2, (2,), 2, 8)), seed=0)
+    Path("/proc/self/clear_refs").write_text("5")  # the peak starts again from here
+
+    def kilobytes(name: str) -> int:
+        return int(re.search(rf"{name}:\s+(\d+) kB", status.read_text())[1])
+
+    before = kilobytes("VmRSS")
+    run(config(shape, epochs=1), data, seed=0)
+    return (kilobytes("VmHWM") - before) * 1024 / 1e6
+
+
+def _cell(ratio: float | None) -> str:
+    return f"{'-' if ratio is None else format(ratio, '.2f'):>14}"
 
 
 if __name__ == "__main__":
+    os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
     with threadpool_limits(1):
         main()

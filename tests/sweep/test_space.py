@@ -13,7 +13,7 @@ from optuna.samplers import RandomSampler
 from sweep import studyfile
 from sweep.space import active, distributions, train_config
 from sweep.spec import SpaceSpec
-from trainer import ACTIVATIONS, OPTIMIZERS, TrainConfig
+from trainer import ACTIVATIONS, NORMS, OPTIMIZERS, TrainConfig
 
 optuna.logging.set_verbosity(optuna.logging.ERROR)
 
@@ -79,6 +79,11 @@ def test_order_of_keys(keys):
         ),
         ({"layers": [1, 3], "neurons": 8}, {"layers": 3}, TrainConfig(neurons=(8, 8, 8))),
         (
+            {"batch_size": [8, "full"], "beta1": [0.8, 0.9], "norm": "layer"},
+            {"batch_size": "full", "beta1": 0.8},
+            TrainConfig(neurons=(64,), batch_size="full", beta1=0.8, norm="layer"),
+        ),
+        (
             {"batch_size": {"low": 1, "high": 9}, "l2": {"low": 0, "high": 1}},
             {"batch_size": np.int64(5), "l2": np.float64(0.5)},
             TrainConfig(neurons=(64,), batch_size=5, l2=0.5),
@@ -89,7 +94,7 @@ def test_train_config(space, params, expected):
     """A trial's parameters and the study's constants make its configuration, in plain numbers."""
     config = train_config(spec(**space), params)
     assert config == expected
-    assert type(config.batch_size) is int
+    assert type(config.batch_size) is type(expected.batch_size)
     assert type(config.l2) is float
 
 
@@ -155,7 +160,14 @@ SPACES = st.fixed_dictionaries(
         "neurons": entries(1, 300),
         "activation": names(ACTIVATIONS),
         "optimizer": names(OPTIMIZERS),
-        "batch_size": entries(1, 1000),
+        "batch_size": entries(2, 1000) | st.just([16, "full"]),
+        "norm": names(["none", *NORMS]),
+        "dropout": entries(0, 90, per=1000),
+        "max_norm": entries(0, 90, per=1000),
+        "ema": entries(0, 90, per=1000),
+        "plateau": entries(0, 5),
+        "restarts": entries(1, 5),
+        "beta1": entries(0, 90, per=1000),
         "learning_rate": entries(1, 500, per=1000),
         "momentum": entries(0, 90, per=1000),
         "l2": entries(0, 1000, per=1000),
@@ -179,7 +191,8 @@ def test_any_space(space, seed):
 def test_space_has_every_field():
     """The space names the fields of TrainConfig and the number of layers, in one order."""
     fields = list(TrainConfig.__dataclass_fields__)
-    searched = [name for name in fields if name not in {"epochs", "metric"}]
+    apart = {"epochs", "metric", "patience", "record_layers"}
+    searched = [name for name in fields if name not in apart]
     assert set(SpaceSpec.model_fields) == {"layers", *searched}
     defaults = train_config(spec(), {})
     assert defaults == TrainConfig(neurons=defaults.neurons)

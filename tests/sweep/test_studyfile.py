@@ -69,6 +69,23 @@ MISTAKES = {
     "optimizer": ('[space]\noptimizer = "Adam"', ['space.optimizer = "Adam"', "'adam'?"]),
     "metric": ('[train]\nmetric = "acc"', ['train.metric = "acc"', "accuracy, log_loss"]),
     "dtype": ('[space]\ndtype = "float16"', ['space.dtype = "float16"', "float32, float64"]),
+    "batch size": (
+        '[space]\nbatch_size = "ful"',
+        ['space.batch_size = "ful"', 'a whole number of at least 1, or "full"'],
+    ),
+    "a batch size of choices": ("[space]\nbatch_size = [8, 2.5]", ["space.batch_size[1] = 2.5"]),
+    "L-BFGS in batches": (
+        '[space]\noptimizer = ["adam", "lbfgs"]\nbatch_size = [32, "full"]',
+        ["space.batch_size must be 'full' with optimizer 'lbfgs'", "not 32"],
+    ),
+    "L-BFGS with dropout": (
+        '[space]\noptimizer = "lbfgs"\nbatch_size = "full"\ndropout = { low = 0, high = 0.5 }',
+        ["space.dropout must be 0 with optimizer 'lbfgs'", "not 0.5"],
+    ),
+    "batch norm of one row": (
+        '[space]\nnorm = ["none", "batch"]\nbatch_size = { low = 1, high = 8 }',
+        ["space.batch_size must be at least 2"],
+    ),
     "low above high": (
         "[space]\nneurons = { low = 9, high = 8 }",
         ["space.neurons = { low = 9, high = 8 }", "low must be at most high"],
@@ -257,6 +274,12 @@ VALUES = st.recursive(
     max_leaves=4,
 )
 KEYS = [*spec.SpaceSpec.model_fields, *spec.SearchSpec.model_fields, *spec.DataSpec.model_fields]
+
+
+def test_full_batches_for_lbfgs(folder):
+    """L-BFGS goes with full batches and no dropout, whichever key comes first."""
+    text = '[space]\noptimizer = ["lbfgs"]\nbatch_size = ["full"]\ndropout = 0'
+    assert load(folder, DATA + text).space.batch_size == ("full",)
 
 
 @given(

@@ -1,10 +1,15 @@
 """What a data set refuses, and in which words."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
 from tests.trainer.data import classes, values
 from trainer import Dataset, Split, TrainConfig, check_fit
+from trainer.dataset import check_classes, encode, row_weights
+
+REGRESSION = {"loss": "mean_squared", "metric": "rmse"}
 
 X, LABELS, VALUES = np.zeros((4, 2)), np.array([0, 1, 2, 1]), np.zeros((4, 3))
 
@@ -79,14 +84,93 @@ def test_without_test():
 
 
 @pytest.mark.parametrize(
+    ("weights", "message"),
+    [
+        ([1, 1, 1, 1], "weights must be an array of real numbers, not list"),
+        (np.ones(4, object), "weights must be .* not of dtype object"),
+        (np.ones(3), r"weights must have shape \(4,\), one a training row, not \(3,\)"),
+        (np.ones((4, 1)), r"not \(4, 1\)"),
+        (np.array([1, -1, 1, 1]), "weights must be finite, 0 or above, and not all 0, not -1"),
+        (np.array([1, np.nan, 1, 1]), "not nan"),
+        (np.zeros(4), "not all 0"),
+    ],
+)
+def test_bad_weights(weights, message):
+    """Weights are one number at least 0 for each training row."""
+    with pytest.raises(ValueError, match=message):
+        Dataset(Split(X, LABELS), Split(X, LABELS), n_classes=3, weights=weights)
+
+
+def test_row_weights():
+    """Weights come to mean 1; balanced classes weigh alike, and their rows by their own weights."""
+    dataset = Dataset(Split(X, LABELS), Split(X, LABELS), n_classes=4)
+    plain, balanced = (TrainConfig(neurons=(), class_weight=kind) for kind in ("none", "balanced"))
+    assert row_weights(plain, dataset) is None
+    np.testing.assert_allclose(row_weights(balanced, dataset), np.array([4, 2, 4, 2]) / 3)
+    weighted = dataclasses.replace(dataset, weights=np.array([0, 1, 2, 3], dtype=np.uint8))
+    np.testing.assert_allclose(row_weights(plain, weighted), np.array([0, 2, 4, 6]) / 3)
+    np.testing.assert_allclose(row_weights(balanced, weighted), np.array([0, 1, 4, 3]) / 2)
+
+
+@pytest.mark.parametrize("smoothing", [0, 0.3])
+def test_encode(smoothing):
+    """Labels become columns of 0 and 1; smoothing spreads a share over all classes, or over two."""
+    targets = np.full((3, 4), np.nan)
+    encode(LABELS.astype(np.uint8), targets, smoothing)
+    np.testing.assert_allclose(targets, np.eye(3)[LABELS].T * (1 - smoothing) + smoothing / 3)
+    encode(np.eye(3)[LABELS], targets, smoothing)
+    np.testing.assert_allclose(targets, np.eye(3)[LABELS].T * (1 - smoothing) + smoothing / 2)
+
+
+LARGE = Dataset(Split(X, VALUES), Split(1e39 * (X + 1), VALUES))
+
+
+@pytest.mark.parametrize(
     ("dataset", "options", "message"),
     [
         (values(), {"metric": "r2"}, "loss 'softmax_cross_entropy' does not suit regression"),
         (values(), {"loss": "mean_squared"}, "metric 'accuracy' does not suit regression data"),
         (classes(), {"metric": "rmse"}, "metric 'rmse' does not suit classification data; use"),
+        (classes(), {"batch_size": 41}, r'batch_size must be at most the 40 .*, or "full", not 41'),
+        (
+            classes(),
+            {"norm": "batch", "batch_size": 3},
+            "batch_size 3 leaves 1 of 40 training rows",
+        ),
+        (
+            values(),
+            REGRESSION | {"class_weight": "balanced"},
+            "class_weight 'balanced' needs label",
+        ),
+        (values(), REGRESSION | {"label_smoothing": 0.1}, "label_smoothing 0.1 needs labels"),
+        (values(), REGRESSION | {"loss": "poisson"}, "train.y must be from 0 to inf for loss 'poi"),
+        (values(), REGRESSION | {"loss": "sigmoid_cross_entropy"}, "train.y must be from 0 to 1"),
+        (LARGE, REGRESSION, r"validation.x must be within \+/- 3.4e\+38 to be float32, not 1e\+39"),
     ],
 )
 def test_check_fit(dataset, options, message):
     """A loss or a metric for the other kind of data is refused, naming both."""
     with pytest.raises(ValueError, match=message):
-        check_fit(TrainConfig(neurons=(), **options), dataset)
+        check_fit(TrainConfig(neurons=(), **{"batch_size": 2} | options), dataset)
+
+
+def test_float64_takes_what_float32_does_not():
+    """Numbers that only float64 can hold do with float64."""
+    check_fit(TrainConfig(neurons=(), dtype="float64", batch_size="full", **REGRESSION), LARGE)
+
+
+def test_one_row_under_batch_norm():
+    """A full batch of one row has no variance either."""
+    split = Split(X[:1], VALUES[:1])
+    config = TrainConfig(neurons=(), norm="batch", batch_size="full", **REGRESSION)
+    with pytest.raises(ValueError, match="leaves 1 of 1 training rows for the last batch"):
+        check_fit(config, Dataset(split, split))
+
+
+def test_one_class():
+    """One label alone is nothing to start from, and is named."""
+    split = Split(X, np.full(4, 2))
+    with pytest.raises(ValueError, match=r"train.y must hold at least 2 classes, not only label 2"):
+        check_classes(Dataset(split, split, n_classes=3))
+    check_classes(classes())
+    check_classes(values())

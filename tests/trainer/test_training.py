@@ -14,13 +14,14 @@ from hypothesis import strategies as st
 from sklearn.datasets import load_iris
 from sklearn.linear_model import LogisticRegression
 
-from tests.trainer.data import classes, values
+from tests.trainer.data import classes, suited, values
 from tests.trainer.test_checkpoint import same
 from trainer import (
     ACTIVATIONS,
     INITIALIZERS,
     LOSSES,
     METRICS,
+    NORMS,
     OPTIMIZERS,
     SCHEDULES,
     Dataset,
@@ -70,7 +71,7 @@ def test_one_step_by_hand():
         optimizer="sgd",
         learning_rate=0.1,
         l2=0.5,
-        batch_size=100,
+        batch_size="full",
         dtype="float64",
         epochs=1,
     )
@@ -114,19 +115,29 @@ def test_linear_model_is_logistic_regression():
     )
 
 
+RATES = {"adadelta": 5.0, "adagrad": 0.1, "lion": 2e-3, "sgd": 0.3, "momentum": 0.05}
+"""Learning rates of the optimizers for which 0.01 is not one."""
+
+
 @pytest.mark.parametrize(
-    ("activation", "optimizer"), list(itertools.product(ACTIVATIONS, OPTIMIZERS))
+    ("activation", "optimizer", "norm"),
+    [
+        *((activation, "adam", "none") for activation in ACTIVATIONS),
+        *(("relu", optimizer, "none") for optimizer in (*OPTIMIZERS, "lbfgs")),
+        *(("relu", "adam", norm) for norm in NORMS),
+    ],
 )
-def test_memorises(activation, optimizer):
-    """Every activation with every optimizer learns 16 rows of noise by heart."""
+def test_memorises(activation, optimizer, norm):
+    """Every activation, optimizer and norm learns 16 rows of noise by heart."""
     rng = np.random.default_rng(0)
     split = Split(rng.normal(size=(16, 8)), rng.integers(0, 3, 16))
     config = TrainConfig(
         neurons=() if activation == "identity" else (64,),
         activation=activation,
+        norm=norm,
         optimizer=optimizer,
-        learning_rate={"adam": 0.01, "momentum": 0.05, "sgd": 0.3}[optimizer],
-        batch_size=4,
+        learning_rate=RATES.get(optimizer, 0.01) / 5 ** ("nesterov" in optimizer),
+        batch_size="full" if optimizer == "lbfgs" else 4,
         epochs=300,
     )
     dataset = Dataset(split, split, n_classes=3)
@@ -136,25 +147,55 @@ def test_memorises(activation, optimizer):
     assert run(config, dataset, seed=0)[0][-1].validation_metric == 1.0
 
 
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("optimizer", sorted(OPTIMIZERS))
-def test_resume(optimizer, dtype):
+EVERYTHING = {
+    "l1": 1e-4,
+    "dropout": 0.2,
+    "input_dropout": 0.1,
+    "max_norm": 2.0,
+    "clip_norm": 1.0,
+    "label_smoothing": 0.1,
+    "class_weight": "balanced",
+    "weight_decay": 0.1,
+    "warmup": 1.5,
+    "plateau": 1,
+    "plateau_factor": 0.5,
+    "patience": 2,
+    "ema": 0.9,
+    "record_layers": True,
+}
+"""Every feature at once, but for the norms and the optimizers."""
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "norm", "dtype", "options"),
+    [
+        *itertools.product([*OPTIMIZERS, "lbfgs"], ["none", *NORMS], ["float32"], [{}]),
+        *itertools.product(["adamw"], ["none", *NORMS], ["float32", "float64"], [EVERYTHING]),
+        *(("adam", "none", "float32", {name: EVERYTHING[name]}) for name in EVERYTHING),
+    ],
+    ids=str,
+)
+def test_resume(optimizer, norm, dtype, options):
     """Stopping after any epoch, pickling the state and going on changes no bit."""
     config = TrainConfig(
-        neurons=(7, 6),
-        activation="tanh",
-        optimizer=optimizer,
-        schedule="cosine",
-        l2=1e-3,
-        batch_size=16,
-        epochs=5,
-        dtype=dtype,
+        **{
+            "neurons": (7, 6),
+            "activation": ("tanh", "silu"),
+            "norm": norm,
+            "optimizer": optimizer,
+            "schedule": "cosine",
+            "l2": 1e-3,
+            "batch_size": "full" if optimizer == "lbfgs" else 16,
+            "epochs": 5,
+            "dtype": dtype,
+        }
+        | options
     )
     dataset = classes(rows=75)
     records, whole = run(config, dataset, seed=3)
     for stop in range(config.epochs + 1):
         first, state = run(config, dataset, seed=3, until=stop)
-        assert state.epoch == stop
+        assert state.epoch == len(first) <= stop
         state = pickle.loads(pickle.dumps(state))
         second, end = run(config, dataset, seed=3, state=state)
         assert same(end, whole)
@@ -163,10 +204,12 @@ def test_resume(optimizer, dtype):
 
 def test_nothing_is_written_to():
     """Read-only arrays do, and neither the data nor the state that is given changes."""
-    config = TrainConfig(neurons=(6,), epochs=2)
-    dataset = with_arrays(classes(), read_only)
+    config = TrainConfig(neurons=(6,), epochs=2, batch_size=8, norm="batch", **EVERYTHING)
+    dataset = dataclasses.replace(
+        with_arrays(classes(), read_only), weights=read_only(np.arange(40))
+    )
     _, state = run(config, dataset, seed=0, until=1)
-    for array in (state.parameters, *state.moments.values()):
+    for array in state.arrays.values():
         array.flags.writeable = False
     before = pickle.dumps(state)
     _, first = run(config, dataset, seed=0, state=state)
@@ -177,7 +220,9 @@ def test_nothing_is_written_to():
 
 def test_where_arrays_lie_does_not_matter():
     """Unaligned, transposed or strided inputs give the same bits."""
-    config = TrainConfig(neurons=(33, 17), activation="tanh", batch_size=24, epochs=2)
+    config = TrainConfig(
+        neurons=(33, 17), activation="tanh", norm="batch", batch_size=24, epochs=2, **EVERYTHING
+    )
     dataset = classes(rows=200, n_inputs=13)
     _, expected = run(config, dataset, seed=0)
     for change in (unaligned, np.asfortranarray, lambda a: np.repeat(a, 2, axis=0)[::2]):
@@ -185,11 +230,12 @@ def test_where_arrays_lie_does_not_matter():
         assert same(state, expected)
     _, state = run(config, dataset, seed=0, until=1)
     for change in (unaligned, read_only):
-        moved = type(state)(
-            state.epoch,
-            state.steps,
-            change(state.parameters),
-            {name: change(moment) for name, moment in state.moments.items()},
+        moved = dataclasses.replace(
+            state,
+            parameters=change(state.parameters),
+            moments={name: change(moment) for name, moment in state.moments.items()},
+            current=change(state.current),
+            average=change(state.average),
         )
         assert same(run(config, dataset, seed=0, state=moved)[1], expected)
 
@@ -296,7 +342,7 @@ def test_records():
     assert [record.learning_rate for record in records] == pytest.approx(
         [0.2 * (1 + math.cos(math.pi * k / 4)) / 2 for k in range(4)]
     )
-    assert {type(v) for r in without_seconds(records) for v in r} == {int, float}
+    assert {type(v) for r in without_seconds(records) for v in r} == {int, float, tuple}
     assert all(record.seconds > 0 for record in records)
     assert state.steps == 4 * 2
     assert state.nbytes == 3 * state.parameters.nbytes
@@ -374,10 +420,27 @@ def test_state_of_another_configuration():
     """A state that cannot go with the configuration is refused."""
     dataset = classes()
     _, state = run(TrainConfig(neurons=(4,), epochs=1), dataset, seed=0)
-    with pytest.raises(ValueError, match=r"the configuration needs float64 and \['velocity'\]"):
-        train(TrainConfig(neurons=(4,), optimizer="momentum", dtype="float64"), dataset, 0, state)
-    with pytest.raises(ValueError, match=r"has .* parameters, not an array of shape"):
-        run(TrainConfig(neurons=(5,)), dataset, 0, state)
+    for options, needed in (
+        (
+            {"optimizer": "momentum", "dtype": "float64"},
+            r"float64 and moments.velocity \(39,\), param",
+        ),
+        ({"neurons": (5,)}, r"float32 and moments.first \(48,\), .* parameters \(48,\)"),
+        ({"ema": 0.5}, r"float32 and average \(39,\), current \(39,\), moments.first"),
+        ({"norm": "batch"}, r"float32 and moments.first \(47,\), .* parameters \(55,\)"),
+    ):
+        with pytest.raises(ValueError, match="the configuration needs " + needed):
+            train(TrainConfig(**{"neurons": (4,)} | options), dataset, 0, state)
+
+
+def test_one_class():
+    """One label alone is refused at the start, and not where training goes on."""
+    dataset = classes()
+    alone = dataclasses.replace(dataset, train=Split(dataset.train.x, 0 * dataset.train.y))
+    with pytest.raises(ValueError, match="at least 2 classes, not only label 0"):
+        train(TrainConfig(neurons=()), alone, seed=0)
+    _, state = run(TrainConfig(neurons=(), epochs=1), dataset, seed=0)
+    run(TrainConfig(neurons=()), alone, seed=0, state=state)
 
 
 def test_loss_that_does_not_suit_the_data():
@@ -397,23 +460,59 @@ def configs(draw):
         if metric.kind in (kind, None)
         and (LOSSES[loss].probabilities or not metric.needs_probabilities)
     ]
+    optimizer = draw(st.sampled_from([*sorted(OPTIMIZERS), "lbfgs"]))
+    norm = draw(st.sampled_from(["none", *sorted(NORMS)]))
+    rows = draw(st.integers(4, 70))
+    train_rows = rows * 2 // 3
+    full = optimizer == "lbfgs" or draw(st.booleans())
+    sizes = [n for n in range(1, train_rows + 1) if norm != "batch" or n > 1 != train_rows % n]
+    neurons = tuple(draw(st.lists(st.integers(1, 20), max_size=3)))
+    names = st.sampled_from(sorted(ACTIVATIONS))
+    off_or = lambda strategy: st.just(0.0) | strategy  # noqa: E731
+    share = off_or(st.floats(0, 0.99))
     config = TrainConfig(
-        neurons=tuple(draw(st.lists(st.integers(1, 20), max_size=3))),
-        activation=draw(st.sampled_from(sorted(ACTIVATIONS))),
+        neurons=neurons,
+        activation=draw(names | st.tuples(*[names for _ in neurons])),
+        norm=norm,
         loss=loss,
+        huber_delta=draw(st.floats(1e-3, 1e3)),
+        quantile=draw(st.floats(0.01, 0.99)),
+        label_smoothing=draw(share) if kind == "classification" else 0.0,
+        class_weight=draw(st.sampled_from(["none", "balanced"][: 1 + (kind != "regression")])),
         metric=draw(st.sampled_from(metrics)),
-        optimizer=draw(st.sampled_from(sorted(OPTIMIZERS))),
-        schedule=draw(st.sampled_from(sorted(SCHEDULES))),
-        initializer=draw(st.sampled_from(["auto", *sorted(INITIALIZERS)])),
-        batch_size=draw(st.integers(1, 64)),
-        learning_rate=draw(st.floats(1e-12, 1e12)),
+        optimizer=optimizer,
         momentum=draw(st.floats(0, 1, exclude_max=True)),
-        l2=draw(st.floats(0, 1e6)),
+        beta1=draw(st.none() | st.floats(0, 0.999)),
+        beta2=draw(st.none() | st.floats(0, 0.999)),
+        learning_rate=draw(st.floats(1e-12, 1e12)),
+        schedule=draw(st.sampled_from(sorted(SCHEDULES))),
+        decay=draw(st.floats(0.01, 1)),
+        drops=draw(st.integers(1, 4)),
+        restarts=draw(st.integers(1, 4)),
+        warmup=draw(off_or(st.floats(0, 5))),
+        plateau=draw(st.integers(0, 2)),
+        plateau_factor=draw(st.floats(0.01, 1)),
+        initializer=draw(st.sampled_from(["auto", *sorted(INITIALIZERS)])),
+        batch_size="full" if full else draw(st.sampled_from(sizes)),
+        l1=draw(off_or(st.floats(0, 1e6))),
+        l2=draw(off_or(st.floats(0, 1e6))),
+        weight_decay=draw(off_or(st.floats(0, 1e6))),
+        dropout=0.0 if optimizer == "lbfgs" else draw(share),
+        input_dropout=0.0 if optimizer == "lbfgs" else draw(share),
+        max_norm=draw(off_or(st.floats(0, 1e3))),
+        clip_norm=draw(off_or(st.floats(0, 1e3))),
+        clip_value=draw(off_or(st.floats(0, 1e3))),
+        ema=draw(share),
+        patience=draw(st.integers(0, 2)),
         epochs=2,
         dtype=draw(st.sampled_from(["float32", "float64"])),
+        record_layers=draw(st.booleans()),
     )
-    make = classes if kind == "classification" else values
-    return config, make(rows=draw(st.integers(3, 70)))
+    dataset = suited(loss, rows, kind)
+    if draw(st.booleans()):
+        weights = np.random.default_rng(0).integers(0, 3, train_rows)
+        dataset = dataclasses.replace(dataset, weights=weights + (not weights.any()))
+    return config, dataset
 
 
 @settings(deadline=None)
@@ -422,10 +521,23 @@ def test_any_configuration_trains(case):
     """Any valid configuration trains two epochs, or diverges, without a warning."""
     config, dataset = case
     records, state = run(config, dataset, seed=0)
-    numbers = [value for record in without_seconds(records) for value in record]
+    numbers = [value for record in without_seconds(records) for value in record[:-1]]
+    numbers += [n for r in records for layer in r.layers for n in dataclasses.astuple(layer)]
     if state.diverged:
         assert not all(map(math.isfinite, numbers))
     else:
         assert len(records) == 2
         assert all(map(math.isfinite, numbers))
-        assert np.isfinite(state.parameters).all()
+        assert all(np.isfinite(array).all() for array in state.arrays.values())
+
+
+@settings(deadline=None)
+@given(configs())
+def test_any_configuration_resumes(case):
+    """Any valid configuration goes on after its first epoch to the bits of not having stopped."""
+    config, dataset = case
+    records, whole = run(config, dataset, seed=1)
+    first, state = run(config, dataset, seed=1, until=1)
+    second, end = run(config, dataset, seed=1, state=state)
+    assert same(end, whole)
+    assert repr(without_seconds(first + second)) == repr(without_seconds(records))

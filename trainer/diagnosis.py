@@ -1,0 +1,279 @@
+"""What became of a training: a verdict from its epoch records, with the numbers that support it.
+
+The rules are read in order, and the first that holds gives the verdict. A loss changes relative to
+its scale: the larger of its least size and of how far it has come down, so that losses of any size
+and sign are judged alike. "In the end" is the mean of the last tenth of the epochs.
+
+1. Diverged: a loss is not finite, or the last state says so.
+2. Still improving: there are fewer than FEW epochs.
+3. Overfitting: in the end the validation loss is above its least by RISE of its scale, and the
+   training loss is below what it was at that epoch.
+4. Stuck: in the end the training loss is above its least by RISE of its scale.
+5. Still improving: a line through the second half of the validation losses falls by more than FLAT
+   of the scale, and by more than twice the scatter around it.
+6. Stuck: the least validation loss is not below `baseline` by FLAT of it; or, where that is not
+   known, neither loss ever came down from its first value by FLAT of its scale.
+7. Converged: none of these.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+import numpy as np
+
+from trainer.config import TrainConfig
+from trainer.dataset import Dataset, Split
+from trainer.losses import LOSSES
+from trainer.prediction import build_network
+from trainer.state import TrainState
+from trainer.training import EpochRecord, initial_state, run
+
+FLAT = 0.01
+RISE = 0.05
+FEW = 3
+
+CONSTANT_ROWS = 4096
+"""Rows that the constant prediction is fitted to, at most about."""
+
+
+class Verdict(StrEnum):
+    """How a training ended."""
+
+    CONVERGED = "converged"
+    STILL_IMPROVING = "still improving"
+    DIVERGED = "diverged"
+    OVERFITTING = "overfitting"
+    STUCK = "stuck"
+
+
+@dataclass(frozen=True, slots=True)
+class Diagnosis:
+    """A verdict, why and what to do, and the numbers behind it."""
+
+    verdict: Verdict
+
+    text: str
+    """A sentence or two."""
+
+    numbers: Mapping[str, float]
+    """Those that the verdict rests on, by name; what cannot be told is left out."""
+
+    def __str__(self) -> str:
+        return f"{self.verdict}: {self.text}"
+
+
+def diagnose(
+    config: TrainConfig,
+    records: Sequence[EpochRecord],
+    state: TrainState | None = None,
+    dataset: Dataset | None = None,
+) -> Diagnosis:
+    """The verdict on a training, by the rules above.
+
+    `dataset` gives the baseline. Without it, a network that ignores its inputs but has learned how
+    frequent each class is may pass for converged, and one that learned all there is in its first
+    epoch for stuck. `state`, the last one, with it says which parameters are not finite. Raises
+    ValueError without a record.
+    """
+    if not records:
+        raise ValueError("records must hold at least one epoch; train for one first")
+    train = np.array([record.train_loss for record in records])
+    validation = np.array([record.validation_loss for record in records])
+    bad = ~(np.isfinite(train) & np.isfinite(validation))
+    if bad.any():
+        return _diverged(config, records[int(bad.argmax())], state, dataset)
+    if state is not None and state.diverged:
+        return _diverged(config, records[-1], state, dataset)
+    baseline = math.nan if dataset is None else constant_loss(config, dataset)
+    # Losses near the largest float overflow in the rules, and then no rule holds.
+    with np.errstate(over="ignore", invalid="ignore"):
+        verdict, text = _judge(Curve(train), Curve(validation), baseline)
+        numbers = _numbers(records, Curve(train), Curve(validation), baseline)
+    known = {name: number for name, number in numbers.items() if not math.isnan(number)}
+    return Diagnosis(verdict, text.format(**numbers), known)
+
+
+def constant_loss(config: TrainConfig, dataset: Dataset) -> float:
+    """The validation loss of the best constant prediction: of a network that sees no inputs."""
+    (x, y), weights = dataset.train, dataset.weights
+    chosen = slice(None, None, -(-len(x) // CONSTANT_ROWS))
+    blind = Dataset(
+        train=Split(np.zeros((len(y[chosen]), 1)), y[chosen]),
+        validation=Split(np.zeros((len(dataset.validation.y), 1)), dataset.validation.y),
+        n_classes=dataset.n_classes,
+        weights=None if weights is None else weights[chosen],
+    )
+    constant = TrainConfig(
+        neurons=(),
+        loss=config.loss,
+        class_weight=config.class_weight,
+        metric="loss",
+        optimizer="lbfgs",
+        batch_size="full",
+        epochs=50,
+        patience=3,
+        dtype="float64",
+        **{name: getattr(config, name) for name in LOSSES[config.loss].options},
+    )
+    # From a state, as a training that goes on may see rows of one class.
+    records, _ = run(constant, blind, 0, initial_state(constant, blind, seed=0))
+    return min(record.validation_loss for record in records)
+
+
+@dataclass(frozen=True, slots=True)
+class Curve:
+    """The losses of successive epochs."""
+
+    losses: np.ndarray
+    """(epochs,), finite."""
+
+    @property
+    def best(self) -> int:
+        """Where the least loss first was."""
+        return int(self.losses.argmin())
+
+    @property
+    def scale(self) -> float:
+        """What a change of the loss is measured by; above 0."""
+        least = float(self.losses.min())
+        size = max(abs(least), float(self.losses[0]) - least)
+        return max(size, float(np.finfo(np.float64).tiny))
+
+    @property
+    def improvement(self) -> float:
+        """From the first loss to the least, of the scale."""
+        return float(self.losses[0] - self.losses.min()) / self.scale
+
+    @property
+    def rise(self) -> float:
+        """From the least loss to the mean of the last tenth, of the scale."""
+        return (self.end - float(self.losses.min())) / self.scale
+
+    @property
+    def end(self) -> float:
+        """Mean of the last tenth."""
+        return float(self.losses[-max(1, len(self.losses) // 10) :].mean())
+
+    def trend(self) -> tuple[float, float]:
+        """How far a line through the second half falls, and the scatter around it, of the scale."""
+        half = self.losses[-max(FEW, len(self.losses) // 2) :]
+        if len(half) < FEW:
+            return math.nan, math.nan
+        t = np.linspace(-1, 1, len(half))
+        slope = float(t @ half / (t @ t))
+        rest = half - half.mean() - slope * t
+        return -2 * slope / self.scale, float(rest.std()) / self.scale
+
+
+def _judge(train: Curve, validation: Curve, baseline: float) -> tuple[Verdict, str]:
+    """The verdict on finite losses, and the words for it; a baseline of NaN is not known."""
+    least = float(validation.losses.min())
+    fall, scatter = validation.trend()
+    if len(train.losses) < FEW:
+        return Verdict.STILL_IMPROVING, SHORT
+    if validation.rise > RISE and train.end < train.losses[validation.best]:
+        return Verdict.OVERFITTING, OVERFITTING
+    if train.rise > RISE:
+        return Verdict.STUCK, RISING
+    if fall > FLAT and fall > 2 * scatter:
+        return Verdict.STILL_IMPROVING, FALLING
+    if least >= baseline - FLAT * abs(baseline):
+        return Verdict.STUCK, CONSTANT
+    if math.isnan(baseline) and max(train.improvement, validation.improvement) < FLAT:
+        return Verdict.STUCK, UNMOVED
+    return Verdict.CONVERGED, CONVERGED
+
+
+def _numbers(
+    records: Sequence[EpochRecord], train: Curve, validation: Curve, baseline: float
+) -> dict[str, float]:
+    fall, scatter = validation.trend()
+    return {
+        "epochs": len(records),
+        "train_first": float(train.losses[0]),
+        "train_least": float(train.losses.min()),
+        "train_least_epoch": records[train.best].epoch,
+        "train_end": train.end,
+        "train_at_best": float(train.losses[validation.best]),
+        "validation_first": float(validation.losses[0]),
+        "validation_least": float(validation.losses.min()),
+        "validation_least_epoch": records[validation.best].epoch,
+        "validation_end": validation.end,
+        "fall": fall,
+        "scatter": scatter,
+        "baseline": baseline,
+    }
+
+
+def _diverged(
+    config: TrainConfig, record: EpochRecord, state: TrainState | None, dataset: Dataset | None
+) -> Diagnosis:
+    where = ""
+    if state is not None and dataset is not None:
+        found = _first_not_finite(config, state, dataset)
+        where = f"; the first tensor that is not finite is {found}" if found else ""
+    text = (
+        f"epoch {record.epoch} ended with a training loss of {record.train_loss:.4g} and a "
+        f"validation loss of {record.validation_loss:.4g}{where}. Use a smaller learning_rate, "
+        f"warmup or clip_norm, and standardised inputs."
+    )
+    return Diagnosis(Verdict.DIVERGED, text, {"epoch": record.epoch})
+
+
+def _first_not_finite(config: TrainConfig, state: TrainState, dataset: Dataset) -> str | None:
+    """The first of the parameters and, on some training rows, the activations, in the order of a
+    forward pass."""
+    parameters = state.parameters if state.current is None else state.current
+    network = build_network(config, parameters, dataset.n_inputs, dataset.n_outputs)
+    with np.errstate(all="ignore"):
+        _, batch, run_ = next(network.folded().batches(dataset.train.x[:CONSTANT_ROWS]))
+        run_.forward(batch)
+    names = [f"hidden layer {number}" for number, _ in enumerate(run_.hidden, start=1)]
+    values = [*(layer.h for layer in run_.hidden), run_.outputs]
+    for name, matrix, result in zip((*names, "the outputs"), network.matrices, values, strict=True):
+        for part, tensor in (
+            ("weights", matrix[:-1]),
+            ("biases", matrix[-1]),
+            ("values", result),
+        ):
+            if not np.isfinite(tensor).all():
+                return f"the {part} of {name}"
+    return None
+
+
+OVERFITTING = (
+    "the validation loss was least after epoch {validation_least_epoch}, {validation_least:.4g}, "
+    "and ended at {validation_end:.4g}, while the training loss fell from {train_at_best:.4g} to "
+    "{train_end:.4g}. Stop early (patience), or use dropout, weight_decay, a smaller network or "
+    "more data."
+)
+RISING = (
+    "the training loss ended at {train_end:.4g}, above the {train_least:.4g} that it reached "
+    "after epoch {train_least_epoch}. Use a smaller learning_rate, a schedule that lowers it, or "
+    "clip_norm."
+)
+CONSTANT = (
+    "the least validation loss, {validation_least:.4g}, is no better than the {baseline:.4g} of a "
+    "constant prediction. Use a learning_rate 10 times larger or smaller, or another activation "
+    "or initializer; or the inputs may say nothing of the targets."
+)
+UNMOVED = (
+    "the training loss went from {train_first:.4g} to {train_least:.4g} at the least, the "
+    "validation loss from {validation_first:.4g} to {validation_least:.4g}. Use a larger "
+    "learning_rate, or another activation or initializer."
+)
+SHORT = (
+    "too few epochs, {epochs}, with a validation loss of {validation_least:.4g} at the least, to "
+    "show a trend. More epochs would help."
+)
+FALLING = (
+    "the validation loss, {validation_end:.4g} in the end, fell by {fall:.1%} of its scale over "
+    "the second half of {epochs} epochs. A larger learning_rate or more epochs would help."
+)
+CONVERGED = (
+    "the validation loss is {validation_end:.4g} in the end and was {validation_least:.4g} at its "
+    "least, after epoch {validation_least_epoch}; over the second half of {epochs} epochs it fell "
+    "by {fall:.1%} of its scale."
+)

@@ -1,0 +1,145 @@
+"""A trained network as an ONNX model; needs the extra "onnx"."""
+
+import os
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from trainer import losses
+from trainer.activations import LEAK, SELU_ALPHA, SELU_SCALE
+from trainer.config import TrainConfig
+from trainer.losses import LOSSES
+from trainer.norms import EPSILON
+from trainer.prediction import build_network
+
+OPSET, IR_VERSION = 20, 9
+"""Of the operators, the first with Gelu; and of the file, what that came with."""
+
+
+class Graph:
+    """Nodes under construction; each has one output, and is known by its name."""
+
+    def __init__(self) -> None:
+        from onnx import helper, numpy_helper
+
+        self._helper, self._numpy_helper = helper, numpy_helper
+        self.nodes: list[Any] = []
+        self.initializers: list[Any] = []
+
+    def add(self, operator: str, *inputs: str, output: str = "", **attributes: Any) -> str:
+        """A node of this operator; the name of its output."""
+        output = output or f"{operator.lower()}_{len(self.nodes)}"
+        node = self._helper.make_node(operator, list(inputs), [output], **attributes)
+        self.nodes.append(node)
+        return output
+
+    def constant(self, value: np.ndarray | float | list[int]) -> str:
+        """The name of a constant; real numbers are in float32."""
+        array = np.asarray(value)
+        if array.dtype.kind == "f":
+            array = array.astype(np.float32)
+        name = f"constant_{len(self.initializers)}"
+        # Contiguous, but not by ascontiguousarray, which makes scalars vectors.
+        self.initializers.append(self._numpy_helper.from_array(array.copy(order="C"), name))
+        return name
+
+
+def to_onnx(
+    path: str | os.PathLike[str],
+    config: TrainConfig,
+    parameters: np.ndarray,
+    n_inputs: int,
+    n_outputs: int,
+    *,
+    input_units: tuple[np.ndarray, np.ndarray] | None = None,
+    output_units: tuple[np.ndarray, np.ndarray] | None = None,
+    indicators: bool = False,
+) -> None:
+    """Write a model of `trainer.predict`, from "x" (rows, n_inputs) to "y" (rows, n_outputs).
+
+    All is in float32. y are class probabilities where the loss gives them, else values, and with
+    `indicators` each column's own probability. Units are (means, scales), of shape (n_inputs,) or
+    (n_outputs,): what the inputs were standardised with, and what values are multiplied by and
+    moved to. Raises ImportError without the extra "onnx".
+    """
+    try:
+        from onnx import TensorProto, checker, helper, save
+    except ImportError as error:
+        raise ImportError("to_onnx needs the package onnx: pip install onnx") from error
+
+    network = build_network(config, parameters, n_inputs, n_outputs).folded()
+    graph, x = Graph(), "x"
+    if input_units is not None:
+        mean, scale = input_units
+        x = graph.add("Div", graph.add("Sub", x, graph.constant(mean)), graph.constant(scale))
+    # A loss's outputs below its values, such as log variances, are left out.
+    *hidden, top = network.matrices
+    for layer, matrix in enumerate((*hidden, top[:, :n_outputs])):
+        x = graph.add("Gemm", x, graph.constant(matrix[:-1]), graph.constant(matrix[-1]))
+        if layer < config.layers:
+            # Batch norm is folded into the matrices: what is left to normalise is a layer.
+            if network.affine:
+                affine = (graph.constant(vector) for vector in network.affine[layer])
+                x = graph.add("LayerNormalization", x, *affine, axis=1, epsilon=EPSILON)
+            x = ACTIVATION_NODES[config.activations[layer]](graph, x)
+    loss = LOSSES[config.loss]
+    head = loss.values if indicators or loss.probabilities is None else loss.probabilities
+    x = HEAD_NODES[head](graph, x)
+    if output_units is not None:
+        mean, scale = output_units
+        x = graph.add("Add", graph.add("Mul", x, graph.constant(scale)), graph.constant(mean))
+    graph.add("Identity", x, output="y")
+
+    x_info, y_info = (
+        helper.make_tensor_value_info(name, TensorProto.FLOAT, ["rows", width])
+        for name, width in (("x", n_inputs), ("y", n_outputs))
+    )
+    model = helper.make_model(
+        helper.make_graph(graph.nodes, "network", [x_info], [y_info], graph.initializers),
+        opset_imports=[helper.make_opsetid("", OPSET)],
+        ir_version=IR_VERSION,
+        producer_name="trainer",
+    )
+    checker.check_model(model, full_check=True)
+    save(model, os.fspath(path))
+
+
+Build = Callable[[Graph, str], str]
+"""Appends nodes to a graph: from the name of a tensor to that of the result."""
+
+
+def _mish(graph: Graph, z: str) -> str:
+    return graph.add("Mul", z, graph.add("Tanh", graph.add("Softplus", z)))
+
+
+def _normalized_sigmoid(graph: Graph, z: str) -> str:
+    log_sigmoid = graph.add("Neg", graph.add("Softplus", graph.add("Neg", z)))
+    return graph.add("Softmax", log_sigmoid, axis=1)
+
+
+ACTIVATION_NODES: dict[str, Build] = {
+    "elu": lambda graph, z: graph.add("Elu", z),
+    "gelu": lambda graph, z: graph.add("Gelu", z, approximate="tanh"),
+    "hard_tanh": lambda graph, z: graph.add("Clip", z, graph.constant(-1.0), graph.constant(1.0)),
+    "identity": lambda graph, z: z,
+    "leaky_relu": lambda graph, z: graph.add("LeakyRelu", z, alpha=LEAK),
+    "mish": _mish,
+    "relu": lambda graph, z: graph.add("Relu", z),
+    "selu": lambda graph, z: graph.add("Selu", z, alpha=SELU_ALPHA, gamma=SELU_SCALE),
+    "sigmoid": lambda graph, z: graph.add("Sigmoid", z),
+    "signum": lambda graph, z: graph.add("Sign", z),
+    "silu": lambda graph, z: graph.add("Mul", z, graph.add("Sigmoid", z)),
+    "softplus": lambda graph, z: graph.add("Softplus", z),
+    "tanh": lambda graph, z: graph.add("Tanh", z),
+}
+
+HEAD_NODES: dict[Callable[[np.ndarray], np.ndarray] | None, Build] = {
+    None: lambda graph, z: z,
+    losses.means: lambda graph, z: z,
+    losses.normalized_sigmoid: _normalized_sigmoid,
+    losses.sigmoid: lambda graph, z: graph.add("Sigmoid", z),
+    losses.softmax: lambda graph, z: graph.add("Softmax", z, axis=1),
+    np.exp: lambda graph, z: graph.add("Exp", z),
+}
+"""By what turns raw outputs into predictions, in LOSSES."""

@@ -1,0 +1,50 @@
+"""What a training has come to: enough to go on from, and to predict with."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from trainer.progress import Progress
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TrainState:
+    """Everything that training needs to go on from the end of an epoch."""
+
+    epoch: int
+    """Epochs completed."""
+
+    steps: int
+    """Updates made."""
+
+    parameters: np.ndarray
+    """To predict with, flat: for each layer the weights (n_in, n_out), then the biases (n_out,);
+    then what a norm has. They are averaged under `ema`, and the best epoch's under `patience`."""
+
+    moments: Mapping[str, np.ndarray] = field(default_factory=dict)
+    """The optimizer's, flat like the parameters that it moves, by name."""
+
+    diverged: bool = False
+    """Whether a loss, gradient or parameter stopped being finite: training ended there."""
+
+    current: np.ndarray | None = None
+    """The parameters to go on from, under `ema` or `patience`; else they are `parameters`."""
+
+    average: np.ndarray | None = None
+    """The averaged parameters, under `ema`."""
+
+    progress: Progress = field(default_factory=Progress)
+    """The validation metric's course."""
+
+    @property
+    def arrays(self) -> dict[str, np.ndarray]:
+        """Every array by the name that a checkpoint gives it."""
+        named = {"parameters": self.parameters, "current": self.current, "average": self.average}
+        moments = {f"moments.{name}": moment for name, moment in self.moments.items()}
+        return {name: array for name, array in named.items() if array is not None} | moments
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the arrays."""
+        return sum(array.nbytes for array in self.arrays.values())
