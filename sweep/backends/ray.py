@@ -10,7 +10,6 @@ from typing import Any, Self
 os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
 os.environ.setdefault("RAY_DEDUP_LOGS", "0")
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "error")
 os.environ.setdefault("RAY_IGNORE_UNHANDLED_ERRORS", "1")
 # Ray makes this file for a local cluster, and `ray start` then asks for what is in it.
 if (Path.home() / ".ray" / "auth_token").is_file():
