@@ -3,7 +3,6 @@
 import logging
 import os
 import socket
-from pathlib import Path
 from typing import Any, Self
 
 # Before Ray is imported: it reads these once, and would talk on the user's terminal.
@@ -11,11 +10,11 @@ os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
 os.environ.setdefault("RAY_DEDUP_LOGS", "0")
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
 os.environ.setdefault("RAY_IGNORE_UNHANDLED_ERRORS", "1")
-# Ray makes this file for a local cluster, and `ray start` then asks for what is in it.
-if (Path.home() / ".ray" / "auth_token").is_file():
-    os.environ.setdefault("RAY_AUTH_MODE", "token")
 
 import ray
+from ray._private.authentication.authentication_token_setup import (
+    maybe_enable_token_auth_if_token_available,
+)
 from ray.exceptions import OutOfMemoryError, RayError
 
 import sweep
@@ -94,6 +93,8 @@ def _start(cpus: int | None, address: str) -> None:
             ray.init("local", num_cpus=cpus, include_dashboard=False, **quiet)
         else:
             _check_reachable(address)
+            # As `ray start` does: a cluster that it began has asked for this user's token since.
+            maybe_enable_token_auth_if_token_available(warn_if_disabled=False)
             # The nodes have Ray; the code that they run comes from here, so that all run the same.
             ray.init(address, runtime_env={"py_modules": [sweep, trainer]}, **quiet)
     except (OSError, RuntimeError, ValueError) as error:
