@@ -20,7 +20,8 @@ def main(trainings: int = 300) -> None:
     """Time random trainings, fit, and print the coefficients and how well they predict."""
     rng = np.random.default_rng(0)
     datasets = [_dataset(rng, *size) for size in SIZES]
-    configs = [(_config(rng), datasets[rng.integers(len(datasets))]) for _ in range(trainings)]
+    drawn = [datasets[rng.integers(len(datasets))] for _ in range(trainings)]
+    configs = [(_config(rng, len(dataset.train.x)), dataset) for dataset in drawn]
     terms = np.array([work(config, Shape.of(dataset)) for config, dataset in configs])
     seconds = np.array([_seconds(config, dataset) for config, dataset in configs])
     # Relative errors count: a trial of a millisecond matters as much as one of a second.
@@ -38,13 +39,13 @@ def _report(name: str, ratios: np.ndarray) -> None:
     print(f"{name}: middle 80 % from {low:.2f} to {high:.2f} of the median, spread {spread:.0%}")
 
 
-def _config(rng: np.random.Generator) -> TrainConfig:
+def _config(rng: np.random.Generator, rows: int) -> TrainConfig:
     layers = rng.integers(1, 4)
     return TrainConfig(
         neurons=tuple(int(2**n) for n in rng.uniform(3, 8.5, layers)),
         activation=str(rng.choice(sorted(ACTIVATIONS))),
         optimizer=str(rng.choice(sorted(OPTIMIZERS))),
-        batch_size=int(2 ** rng.uniform(3, 8.5)),
+        batch_size=min(rows, int(2 ** rng.uniform(3, 8.5))),
         learning_rate=1e-3,
     )
 
