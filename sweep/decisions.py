@@ -73,6 +73,15 @@ class Decide:
     value: float | None
     virtual_time: float
 
+    def beats(self, other: "Decide") -> bool:
+        """Whether this complete trial is better than another."""
+        assert self.value is not None
+        assert other.value is not None
+        metric = self.trial.config.metric
+        return rank(metric, self.value, self.trial.number) < rank(
+            metric, other.value, other.trial.number
+        )
+
 
 Step = Begin | Submit | Await | Decide
 
@@ -132,6 +141,11 @@ def _ask(
     config = train_config(spec, asked.params)
     cost = predicted_cost(config, shape, spec.train.epochs)
     return Trial(number, asked.params, config, seed, cost), asked
+
+
+def rank(metric: str, value: float, number: int) -> tuple[float, int]:
+    """The place of a complete trial: the least is the best; of equals, the one begun first."""
+    return (-value if METRICS[metric].direction == "maximize" else value), number
 
 
 def seeds(study_seed: int, number: int) -> tuple[int, int]:

@@ -18,7 +18,7 @@ from sweep.journal import Journal
 from sweep.model import Model, model_file
 from sweep.spec import StudySpec
 from sweep.store import Lease, Row, Store, artifacts
-from trainer import METRICS, Dataset, TrainState
+from trainer import Dataset, TrainState
 from trainer.archive import ArchiveError
 
 HEARTBEAT = 5.0
@@ -165,12 +165,7 @@ class _Running:
         return self.errors == self.ended == min(FIRST_ERRORS, self.spec.search.trials)
 
     def _is_best(self, step: Decide) -> bool:
-        def rank(step: Decide) -> tuple[float, int]:
-            assert step.value is not None
-            maximize = METRICS[self.spec.train.metric].direction == "maximize"
-            return (-step.value if maximize else step.value), step.trial.number
-
-        return step.state == "complete" and (self.best is None or rank(step) < rank(self.best))
+        return step.state == "complete" and (self.best is None or step.beats(self.best))
 
     def _why(self, step: Decide) -> str:
         last = (step.report.error or "").strip().splitlines()[-1:]

@@ -13,6 +13,7 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, IntD
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from sweep import fingerprint, studyfile
+from sweep.decisions import rank
 from sweep.errors import SweepError, UsageError
 from sweep.model import Model, model_file
 from sweep.space import active, distributions
@@ -125,8 +126,8 @@ class Study:
         complete = [row for row in self._trial_rows() if row["state"] == "complete"]
         if not complete:
             raise SweepError(f"study {self.name!r} has no complete trial yet: {self!r}")
-        sign = -1 if self.direction == "maximize" else 1
-        row = min(complete, key=lambda row: (sign * row["value"], row["number"]))
+        metric = self.spec.train.metric
+        row = min(complete, key=lambda row: rank(metric, row["value"], row["number"]))
         study = self._row()
         return Best(
             number=row["number"],

@@ -15,7 +15,6 @@ from sweep.decisions import Begin, Decide, Trial
 from sweep.orchestrator import Ended, Event, Opened, Ready
 from sweep.space import active
 from sweep.spec import StudySpec
-from trainer import METRICS
 
 REFRESHES = 8
 """A second, at most."""
@@ -30,7 +29,6 @@ class Tally:
     counts: Counter[str] = field(default_factory=Counter)
     running: dict[int, tuple[Trial, int, float | None]] = field(default_factory=dict)
     best: Decide | None = None
-    recorded: int = 0
     cpus: int = 0
     state: str = ""
     began: float = field(default_factory=time.monotonic)
@@ -42,8 +40,6 @@ class Tally:
     def take(self, event: Event) -> bool:
         """Count an event; whether it brought a new best trial."""
         match event:
-            case Opened():
-                self.recorded = event.recorded
             case Ready():
                 self.cpus = event.cpus
             case Begin(trial=trial):
@@ -59,14 +55,8 @@ class Tally:
         return False
 
     def _is_best(self, event: Decide) -> bool:
-        if event.state != "complete" or event.value is None:
+        if event.state != "complete" or (self.best is not None and not event.beats(self.best)):
             return False
-        if self.best is not None and self.best.value is not None:
-            maximize = METRICS[self.spec.train.metric].direction == "maximize"
-            gain = event.value - self.best.value
-            number = self.best.trial.number
-            if (gain if maximize else -gain) < 0 or (gain == 0 and event.trial.number > number):
-                return False
         self.best = event
         return True
 
