@@ -1,10 +1,12 @@
-"""The predicted cost of training: virtual time is made of it, so it measures no machine."""
+"""What a configuration will cost: virtual time is made of it, so it measures no machine."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
 from math import ceil, fsum
+from typing import Any
 
-from trainer import Dataset, TrainConfig
+from trainer import Dataset, TrainConfig, summary
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +53,43 @@ def work(config: TrainConfig, shape: Shape) -> tuple[float, ...]:
     )
 
 
-def predicted_cost(config: TrainConfig, shape: Shape, epochs: int) -> float:
-    """Seconds that so many epochs take on the reference machine."""
-    terms = zip(COEFFICIENTS, work(config, shape), strict=True)
+def predicted_cost(config: Any, shape: Shape, epochs: int) -> float:
+    """Seconds that so many epochs take on the reference machine.
+
+    Of a user's own trainer nothing is known: an epoch of each configuration counts as one second.
+    """
+    if not isinstance(config, TrainConfig):
+        return float(epochs)
     # Not sum: what it adds up to in the last bit depends on Python's version.
+    terms = zip(COEFFICIENTS, work(config, shape), strict=True)
     return epochs * fsum(coefficient * amount for coefficient, amount in terms)
+
+
+def parameters(config: TrainConfig, shape: Shape) -> float:
+    """How many numbers training moves."""
+    return float(_summary(config, shape).parameters)
+
+
+def flops(config: TrainConfig, shape: Shape) -> float:
+    """Floating-point operations of the matrix products of all of a trial's epochs."""
+    return float(config.epochs * _summary(config, shape).flops)
+
+
+def prediction_seconds(config: TrainConfig, shape: Shape) -> float:
+    """Seconds that the outputs of one row take on the reference machine, in a large batch."""
+    _, _, _, rows_by_parameters, _, rows_by_units = COEFFICIENTS
+    widths = (shape.n_inputs, *config.neurons, shape.n_outputs)
+    # One of the three matrix products of learning from a row.
+    return rows_by_parameters * parameters(config, shape) / 3 + rows_by_units * sum(widths)
+
+
+MEASURES: dict[str, Callable[[TrainConfig, Shape], float]] = {
+    "parameters": parameters,
+    "flops": flops,
+    "prediction_seconds": prediction_seconds,
+}
+"""What is known of a configuration before it is trained."""
+
+
+def _summary(config: TrainConfig, shape: Shape) -> Any:
+    return summary(config, shape.n_inputs, shape.n_outputs, shape.train_rows)

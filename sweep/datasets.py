@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.datasets import load_breast_cancer, load_diabetes, load_digits, load_iris, load_wine
 
 from sweep.errors import StudyFileError
-from sweep.spec import DataSpec
+from sweep.spec import DataSpec, StudySpec
 from trainer import Dataset, Split
 
 Floats = NDArray[np.float64]
@@ -72,10 +72,51 @@ class Table(NamedTuple):
     classes: NDArray[Any] | None
 
 
+def load_parts(spec: StudySpec) -> list[tuple[Dataset, Preprocessing]]:
+    """What a study trains on: one dataset, or one for each fold."""
+    if spec.search.resample == "folds":
+        return load_folds(spec.data, spec.search.replicates)
+    return [load(spec.data)]
+
+
 def load(data: DataSpec) -> tuple[Dataset, Preprocessing]:
     """The rows that a study asks about, shared out and scaled, and how; StudyFileError if unfit."""
     table = _table(SKLEARN[data.source]())
-    train, validation, test = split(data, len(table.x), None if table.classes is None else table.y)
+    return _share_out(data, table, *split(data, len(table.x), _labels(table)))
+
+
+def load_folds(data: DataSpec, count: int) -> list[tuple[Dataset, Preprocessing]]:
+    """The rows that are not for testing in `count` folds, each the validation rows of one dataset.
+
+    Every dataset is scaled by its own training rows, and all have the same test rows.
+    """
+    table = _table(SKLEARN[data.source]())
+    rows = len(table.x)
+    order = _order(data, rows, _labels(table))
+    n_test = _test_rows(data, rows)
+    test, rest = np.sort(order[:n_test]), order[n_test:]
+    # By turns, so that every fold has its share of each class.
+    parts = [np.sort(rest[fold::count]) for fold in range(count)]
+    if not all(map(len, parts)):
+        raise StudyFileError(
+            f"search.replicates = {count}: {data.source} has {len(rest)} rows outside of the test "
+            "rows, too few for so many folds"
+        )
+    datasets = []
+    for validation in parts:
+        train = np.setdiff1d(rest, validation)
+        _check_classes(data, table, train)
+        datasets.append(_share_out(data, table, train, validation, test))
+    return datasets
+
+
+def _labels(table: Table) -> Indices | None:
+    return None if table.classes is None else table.y
+
+
+def _share_out(
+    data: DataSpec, table: Table, train: Indices, validation: Indices, test: Indices
+) -> tuple[Dataset, Preprocessing]:
     preprocessing = _fit(data, table, train)
 
     def part(rows: Indices) -> Split:
@@ -106,26 +147,43 @@ def split(
     Every class of `labels` (rows,) is shared out in the same proportions. StudyFileError if there
     is no training row, or none of some class.
     """
-    n_test = max(1, round(rows * data.test)) if data.test else 0
+    n_test = _test_rows(data, rows)
     n_validation = max(1, round(rows * data.validation))
-    # The raw stream of a bit generator is the same in every version of NumPy (NEP 19).
-    order = np.argsort(np.random.PCG64(data.seed).random_raw(rows), kind="stable")
-    labels = np.zeros(rows, dtype=np.int64) if labels is None else labels
-    # Each class is spread evenly over the order, so that every stretch of it is stratified, and
-    # ends in the last rows, which are for training.
-    place = np.empty(rows)
-    for label in np.unique(labels):
-        members = order[labels[order] == label]
-        place[members] = (np.arange(len(members)) + 0.5) / len(members)
-        place[members[-1]] = 1
-    order = order[np.argsort(place[order], kind="stable")]
+    order = _order(data, rows, labels)
     test, validation, train = np.split(order, [n_test, n_test + n_validation])
-    if len(np.setdiff1d(labels, labels[train])):
+    missing = 0 if labels is None else len(np.setdiff1d(labels, labels[train]))
+    if missing or not len(train):
         raise StudyFileError(
             f"data.validation = {data.validation} and data.test = {data.test}: of {rows} rows they "
             "leave none to train on, or none of some class; make them smaller"
         )
     return np.sort(train), np.sort(validation), np.sort(test)
+
+
+def _test_rows(data: DataSpec, rows: int) -> int:
+    return max(1, round(rows * data.test)) if data.test else 0
+
+
+def _order(data: DataSpec, rows: int, labels: Indices | None) -> Indices:
+    """An order of the rows in which every stretch has its share of each class."""
+    # The raw stream of a bit generator is the same in every version of NumPy (NEP 19).
+    order = np.argsort(np.random.PCG64(data.seed).random_raw(rows), kind="stable")
+    labels = np.zeros(rows, dtype=np.int64) if labels is None else labels
+    # Each class is spread evenly over the order, and ends in the last rows, which are for training.
+    place = np.empty(rows)
+    for label in np.unique(labels):
+        members = order[labels[order] == label]
+        place[members] = (np.arange(len(members)) + 0.5) / len(members)
+        place[members[-1]] = 1
+    return order[np.argsort(place[order], kind="stable")]
+
+
+def _check_classes(data: DataSpec, table: Table, train: Indices) -> None:
+    if table.classes is not None and len(np.setdiff1d(table.y, table.y[train])):
+        raise StudyFileError(
+            f"search.replicates: {data.source} has a class with too few rows for so many folds; "
+            "make it smaller"
+        )
 
 
 def _table(bunch: Any) -> Table:
@@ -153,13 +211,15 @@ def _moments(x: Floats, standard: bool) -> tuple[Floats, Floats]:
     return x.mean(axis=0), np.where(np.ptp(x, axis=0) > 0, x.std(axis=0), 1.0)
 
 
-def fingerprint(dataset: Dataset) -> str:
+def fingerprint(*datasets: Dataset) -> str:
     """SHA-256 over the shapes, types and bytes of every array, in hexadecimal."""
-    digest = hashlib.sha256(repr(dataset.n_classes).encode())
-    for name in ("train", "validation", "test"):
-        for array in getattr(dataset, name) or ():
-            digest.update(f"{name} {array.dtype.str} {array.shape}".encode())
-            digest.update(np.ascontiguousarray(array).data)
+    digest = hashlib.sha256()
+    for dataset in datasets:
+        digest.update(repr(dataset.n_classes).encode())
+        for name in ("train", "validation", "test"):
+            for array in getattr(dataset, name) or ():
+                digest.update(f"{name} {array.dtype.str} {array.shape}".encode())
+                digest.update(np.ascontiguousarray(array).data)
     return digest.hexdigest()
 
 

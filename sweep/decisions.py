@@ -3,149 +3,293 @@
 `W` virtual workers train segments that last exactly as long as predicted. Whatever happens in
 them is decided in the order in which they end *in virtual time*, so the decisions depend on the
 study file and its data alone: not on how many real workers there are, how fast they are, or
-whether they or the orchestrator die.
+whether they or the orchestrator die. What a user asks of a running study enters at a numbered
+step and is recorded with it, so that a replay takes the same decisions.
 """
 
-from collections.abc import Generator, Iterator, Mapping
-from dataclasses import dataclass
+from collections import defaultdict, deque
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from heapq import heappop, heappush
-from itertools import count
-from math import isfinite
+from itertools import count, pairwise
 from typing import Any
 
 import numpy as np
-import optuna
 
-from sweep import search
+from sweep import space as spaces
+from sweep import verdict
 from sweep.backends import Report, Segment
-from sweep.cost import Shape, predicted_cost
-from sweep.space import distributions, train_config
+from sweep.cost import Shape, flops, parameters, predicted_cost
+from sweep.pruners import Promotion, pruner
+from sweep.search import History
 from sweep.spec import StudySpec
-from trainer import METRICS, TrainConfig
+from sweep.steps import (
+    Await,
+    Begin,
+    Close,
+    Command,
+    Decide,
+    Edit,
+    Enqueue,
+    Full,
+    Params,
+    Promote,
+    Reply,
+    Step,
+    Submit,
+    Trial,
+    Turn,
+)
 
-Params = dict[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class Trial:
-    number: int
-    params: Params
-    config: TrainConfig
-    seed: int
-    predicted_cost: float
-
-
-@dataclass(frozen=True, slots=True)
-class Begin:
-    """A virtual worker takes up a new trial."""
-
-    trial: Trial
-    virtual_time: float
-
-
-@dataclass(frozen=True, slots=True)
-class Submit:
-    """A segment may be computed from now on."""
-
-    segment: Segment
-
-
-@dataclass(frozen=True, slots=True)
-class Await:
-    """The next decision needs this segment's report: send it to the generator."""
-
-    segment: Segment
-
-
-@dataclass(frozen=True, slots=True)
-class Decide:
-    """What became of a trial at the end of a segment.
-
-    `state` is `running` (it goes on), `complete`, `pruned` or `failed`; `outcome` says why it
-    ended. `value` is the metric at the segment's last epoch, None if there is none.
-    """
-
-    trial: Trial
-    segment: Segment
-    report: Report
-    state: str
-    outcome: str | None
-    value: float | None
-    virtual_time: float
-
-    def beats(self, other: "Decide") -> bool:
-        """Whether this complete trial is better than another."""
-        assert self.value is not None
-        assert other.value is not None
-        metric = self.trial.config.metric
-        return rank(metric, self.value, self.trial.number) < rank(
-            metric, other.value, other.trial.number
-        )
-
-
-Step = Begin | Submit | Await | Decide
+REFUSED_IN_A_ROW = 100
+"""A sampler that proposes nothing new so often has been through the space."""
 
 
 def decisions(
-    spec: StudySpec, shape: Shape, proposed: Mapping[int, Params]
-) -> Generator[Step, Report | None, None]:
-    """Every step of the study in order; reply to each `Await` with the segment's report.
+    spec: StudySpec,
+    shape: Shape,
+    proposed: Mapping[int, Params],
+    warm: Sequence[tuple[Params, Sequence[float]]] = (),
+) -> Generator[Step, Reply, None]:
+    """Every step of the study in order.
 
-    `proposed` holds parameters that earlier trials are known to have, so that a study that goes
-    on need not think of them again.
+    Reply to each `Await` with the segment's report and to each `Turn` with commands. `proposed`
+    holds parameters that earlier trials are known to have, so that a study that goes on need not
+    think of them again; `warm` the trials of another study that this one learns from.
     """
-    study = search.optuna_study(spec, METRICS[spec.train.metric].direction)
-    rungs = search.rungs(spec)
-    numbers = iter(range(spec.search.trials))
-    sequence = count()
-    pending: list[tuple[float, int, Segment, Trial, optuna.Trial]] = []
-
-    def submit(trial: Trial, asked: optuna.Trial, start: int, now: float) -> Iterator[Step]:
-        until = next(rung for rung in rungs if rung > start)
-        segment = Segment(trial.number, trial.config, trial.seed, start, until)
-        ends = now + predicted_cost(trial.config, shape, until - start)
-        heappush(pending, (ends, next(sequence), segment, trial, asked))
-        yield Submit(segment)
-
-    def begin(now: float) -> Iterator[Step]:
-        if (number := next(numbers, None)) is not None:
-            trial, asked = _ask(study, spec, shape, number, proposed.get(number))
-            yield Begin(trial, now)
-            yield from submit(trial, asked, 0, now)
-
-    for _ in range(min(spec.search.workers, spec.search.trials)):
-        yield from begin(0.0)
-    while pending:
-        now, _, segment, trial, asked = heappop(pending)
-        report = yield Await(segment)
-        assert report is not None
-        state, outcome, value = _judge(spec, asked, segment, report)
-        if state != "running":
-            study.tell(asked, value if state == "complete" else None, _TOLD[state])
-        yield Decide(trial, segment, report, state, outcome, value, now)
-        if state == "running":
-            yield from submit(trial, asked, segment.until, now)
-        else:
-            yield from begin(now)
+    history = History(spec)
+    for params, values in warm:
+        history.add(params, values)
+    return _Fold(spec, shape, proposed, history).steps()
 
 
-def _ask(
-    study: optuna.Study, spec: StudySpec, shape: Shape, number: int, known: Params | None
-) -> tuple[Trial, optuna.Trial]:
-    seed, sampler_seed = seeds(spec.search.seed, number)
-    if known is not None:
-        study.enqueue_trial(known)
-    search.reseed(study.sampler, sampler_seed)
-    asked = study.ask(distributions(spec.space))
-    assert asked.number == number
-    config = train_config(spec, asked.params)
-    cost = predicted_cost(config, shape, spec.train.epochs)
-    return Trial(number, asked.params, config, seed, cost), asked
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """The epochs after `start` up to `until` of some of a trial's replicates."""
+
+    replicates: tuple[int, ...]
+    start: int
+    until: int
 
 
-def rank(metric: str, value: float, number: int) -> tuple[float, int]:
-    """The place of a complete trial: the least is the best; of equals, the one begun first."""
-    return (-value if METRICS[metric].direction == "maximize" else value), number
+@dataclass(frozen=True, slots=True)
+class _Work:
+    """A stage of a trial, on one virtual worker."""
+
+    trial: Trial
+    place: int
+    """Of the stage among the trial's."""
+    segments: tuple[Segment, ...]
+
+
+class _Fold:
+    def __init__(
+        self, spec: StudySpec, shape: Shape, proposed: Mapping[int, Params], history: History
+    ) -> None:
+        self.spec, self.shape, self.proposed, self.history = spec, shape, proposed, history
+        self.space: spaces.Space = spec.space
+        self.pruner = pruner(spec)
+        self.step = 0
+        self.next_number = 0
+        self.free = spec.search.workers
+        self.begun = 0  # trials that count towards the limit: all but the refused
+        self.flops = 0.0
+        self.full = self.closed = False
+        self.sequence = count()
+        self.pending: list[tuple[float, int, _Work]] = []
+        self.queue: deque[Params] = deque()
+        self.paused: dict[int, tuple[_Work, Decide]] = {}
+        self.scores: dict[int, list[float]] = defaultdict(list)  # of replicates one by one
+        self.curves: dict[int, verdict.Curves] = {}  # of trials that run, if they have patience
+        self.first: dict[Any, int] = {}  # the first trial of each configuration
+        self.values: dict[int, tuple[float, ...]] = {}
+
+    def steps(self) -> Generator[Step, Reply, None]:
+        yield from self.fill(0.0)
+        while self.pending:
+            self.step += 1
+            commands = yield Turn(self.step)
+            assert not isinstance(commands, Report)
+            for command in commands or ():
+                self.apply(command)
+            now, _, work = heappop(self.pending)
+            reports = []
+            for segment in work.segments:
+                report = yield Await(segment)
+                assert isinstance(report, Report)
+                reports.append(report)
+            yield from self.decide(work, tuple(reports), now)
+            yield from self.fill(now)
+        for number, (_, last) in sorted(self.paused.items()):
+            self.history.tell(number, "pruned", None)
+            yield replace(last, state="pruned", outcome="pruned", step=self.step + 1)
+
+    def apply(self, command: Command) -> None:
+        match command:
+            case Enqueue():
+                self.queue.append(command.params)
+            case Edit():
+                self.space = spaces.edit(self.space, command.changes)
+            case Close():
+                self.closed = True
+
+    def fill(self, now: float) -> Iterator[Step]:
+        """Give the free virtual workers something to do, as long as there is anything."""
+        refused = 0
+        while self.free:
+            if isinstance(self.pruner, Promotion) and (found := self.pruner.next_promotion()):
+                work, last = self.paused.pop(found[0])
+                yield Promote(last, now, self.step)
+                yield from self.submit(work.trial, work.place + 1, now)
+            elif refused < REFUSED_IN_A_ROW and self.may_begin():
+                trial, by_hand = self.ask()
+                yield Begin(trial, now, self.step)
+                outcome = self.refusal(trial, by_hand)
+                if outcome is None:
+                    yield from self.submit(trial, 0, now)
+                else:
+                    yield self.refuse(trial, outcome, now)
+                refused = 0 if outcome is None else refused + 1
+            else:
+                if not self.full:
+                    yield Full(self.step + 1)
+                self.full = True
+                return
+
+    def may_begin(self) -> bool:
+        search = self.spec.search
+        return (
+            not self.closed
+            and self.begun < search.trials
+            and (search.flops is None or self.flops < search.flops)
+            and not self.history.exhausted(self.space)
+        )
+
+    def ask(self) -> tuple[Trial, bool]:
+        """The next trial, and whether it was enqueued by hand."""
+        number = self.next_number
+        self.next_number += 1
+        seed, proposal = seeds(self.spec.search.seed, number)
+        fixed = self.queue.popleft() if self.queue else None
+        known = self.proposed.get(number)
+        params = self.history.ask(number, self.space, proposal, known=known, fixed=fixed)
+        spec = self.spec.model_copy(update={"space": self.space})
+        config = spaces.trial_config(spec, params)
+        cost = self.spec.search.replicates * predicted_cost(
+            config, self.shape, self.spec.train.epochs
+        )
+        return Trial(number, params, config, seed, cost), fixed is not None
+
+    def refusal(self, trial: Trial, by_hand: bool) -> str | None:
+        """Why a trial is not to be trained: `too_large` or `duplicate`."""
+        search = self.spec.search
+        for limit, measure in ((search.max_parameters, parameters), (search.max_flops, flops)):
+            if limit is not None and measure(trial.config, self.shape) > limit:
+                return "too_large"
+        same = spaces.configuration(self.space, trial.params)
+        first = self.first.setdefault(same, trial.number)
+        if first != trial.number and not (search.repeats or by_hand):
+            return "duplicate"
+        self.begun += 1
+        if search.flops is not None:
+            self.flops += search.replicates * flops(trial.config, self.shape)
+        return None
+
+    def refuse(self, trial: Trial, outcome: str, now: float) -> Decide:
+        """What the sampler is told: of a duplicate the value, of too large a trial to keep away."""
+        first = self.first.get(spaces.configuration(self.space, trial.params), trial.number)
+        values = self.values.get(first)
+        told = "pruned" if outcome == "too_large" else "complete" if values else "failed"
+        self.history.tell(trial.number, told, values)
+        return Decide(trial, 0, (), (), "pruned", outcome, None, now, self.step)
+
+    def stages(self, number: int) -> tuple[Stage, ...]:
+        """A trial's way: every replicate from rung to rung, or one replicate after the other."""
+        replicates, epochs = self.spec.search.replicates, self.spec.train.epochs
+        if self.spec.search.pruner == "wilcoxon":
+            return tuple(Stage((replicate,), 0, epochs) for replicate in range(replicates))
+        rungs = self.pruner.rungs(number)
+        return tuple(
+            Stage(tuple(range(replicates)), start, until) for start, until in pairwise((0, *rungs))
+        )
+
+    def submit(self, trial: Trial, place: int, now: float) -> Iterator[Step]:
+        stage = self.stages(trial.number)[place]
+        segments = tuple(self.segment(trial, stage, replicate) for replicate in stage.replicates)
+        cost = predicted_cost(trial.config, self.shape, stage.until - stage.start)
+        ends = now + len(segments) * cost
+        self.free -= 1
+        heappush(self.pending, (ends, next(self.sequence), _Work(trial, place, segments)))
+        whole = predicted_cost(trial.config, self.shape, stage.until)
+        for segment in segments:
+            yield Submit(segment, ends, whole)
+
+    def segment(self, trial: Trial, stage: Stage, replicate: int) -> Segment:
+        spec = self.spec
+        return Segment(
+            trial=trial.number,
+            config=trial.config,
+            seed=replicate_seed(spec.search.seed, trial, replicate),
+            start=stage.start,
+            until=stage.until,
+            replicate=replicate,
+            function=spec.train.function,
+            fold=replicate if spec.search.resample == "folds" else 0,
+            metrics=verdict.further_metrics(spec) if stage.until == spec.train.epochs else (),
+        )
+
+    def decide(self, work: _Work, reports: tuple[Report, ...], now: float) -> Iterator[Step]:
+        self.free += 1
+        trial, number, stages = work.trial, work.trial.number, self.stages(work.trial.number)
+        is_last = work.place + 1 == len(stages)
+        curves = self.curves.setdefault(number, {})
+        # Scores of replicates that come one after the other.
+        scores = self.scores[number] if self.spec.search.pruner == "wilcoxon" else []
+        found = verdict.of(
+            self.spec,
+            self.shape,
+            trial,
+            work.segments,
+            reports,
+            scores,
+            curves,
+            is_last,
+        )
+        step = Decide(trial=trial, virtual_time=now, step=self.step, **found)
+        if step.state == "running":
+            step = self.judge(step)
+        if step.state in ("complete", "pruned", "failed"):
+            self.end(step)
+        yield step
+        if step.state == "running":
+            yield from self.submit(trial, work.place + 1, now)
+        elif step.state == "paused":
+            self.paused[number] = (work, step)
+
+    def judge(self, step: Decide) -> Decide:
+        """Whether a trial that could go on does."""
+        number, value = step.trial.number, step.value
+        assert value is not None
+        rung, judged = step.epochs, value
+        if number in self.scores:
+            rung, judged = len(self.scores[number]), self.scores[number][-1]
+        self.history.report(number, rung, value)
+        if self.pruner.judge(number, rung, judged):
+            return step
+        if isinstance(self.pruner, Promotion):
+            return replace(step, state="paused")
+        return replace(step, state="pruned", outcome="pruned")
+
+    def end(self, step: Decide) -> None:
+        """Tell the sampler and the pruner what became of a trial."""
+        number = step.trial.number
+        if step.state == "complete":
+            assert step.value is not None
+            self.values[number] = step.values or (step.value,)
+        self.curves.pop(number, None)
+        told = "diverged" if step.outcome == "diverged" else step.state
+        self.history.tell(number, told, self.values.get(number), step.violations)
+        self.pruner.end(number, step.state, step.value)
 
 
 def seeds(study_seed: int, number: int) -> tuple[int, int]:
@@ -154,29 +298,9 @@ def seeds(study_seed: int, number: int) -> tuple[int, int]:
     return int(training), int(proposal)
 
 
-def _judge(
-    spec: StudySpec, asked: optuna.Trial, segment: Segment, report: Report
-) -> tuple[str, str | None, float | None]:
-    """State, outcome and value of a trial after this segment."""
-    if report.outcome == "diverged":
-        # Told as pruned and without a value, which Optuna's samplers rank as worst; they would
-        # learn nothing from a failed trial.
-        return "pruned", "diverged", None
-    if report.outcome != "finished":
-        return "failed", report.outcome, None
-    value = report.records[-1].validation_metric
-    if not isfinite(value):
-        return "pruned", "diverged", None
-    if segment.until == spec.train.epochs:
-        return "complete", "finished", value
-    asked.report(value, segment.until)
-    if asked.should_prune():
-        return "pruned", "pruned", value
-    return "running", None, value
-
-
-_TOLD = {
-    "complete": optuna.trial.TrialState.COMPLETE,
-    "pruned": optuna.trial.TrialState.PRUNED,
-    "failed": optuna.trial.TrialState.FAIL,
-}
+def replicate_seed(study_seed: int, trial: Trial, replicate: int) -> int:
+    """The seed of one of a trial's trainings; the first has the trial's."""
+    if replicate == 0:
+        return trial.seed
+    words = np.random.SeedSequence((study_seed, trial.number, replicate)).generate_state(1)
+    return int(words[0])

@@ -1,199 +1,252 @@
 """The steps of a study as rows of its record, and back."""
 
-import math
-from collections import defaultdict
-from collections.abc import Iterable
-from dataclasses import dataclass
+import json
+import sys
+import time
+from collections import defaultdict, deque
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
+from math import fsum
+from typing import Any
 
 from sweep.backends import Report, Segment
-from sweep.decisions import Begin, Decide, Params
 from sweep.errors import StudyChanged
+from sweep.rows import Attempt, Key, attempt_row, decided_row, epoch_row, key, record_of, report_of
+from sweep.steps import Begin, Close, Command, Decide, Edit, Enqueue, Full, Params, Promote
 from sweep.store import Batch, Lease, Row, Store
 from trainer import EpochRecord
 
-MEASURES = ("train_loss", "validation_loss", "validation_metric", "gradient_norm")
+COMMANDS: dict[str, type[Command]] = {"enqueue": Enqueue, "edit": Edit, "close": Close}
+"""The commands that take effect at a step, by the name of their event."""
 
-
-@dataclass(frozen=True, slots=True)
-class Attempt:
-    """One time that a segment was sent out and something came back."""
-
-    number: int
-    queued: float
-    report: Report
+AT_ONCE = 256
+"""Trials whose epochs are read together: a study that goes on recalls them about in order."""
 
 
 class Journal:
-    """Writes what is decided, several steps to a transaction, and recalls what was decided before.
+    """Writes what is decided, several steps to a transaction, and recalls what was before.
 
-    A study that goes on takes every step again from the first; those that the record already
-    holds are answered from it and not written twice.
+    A study that goes on takes every step again from the first. The decisions that are on record
+    must come out as they did then, and are not written twice; the segments that came back are
+    answered from their attempts.
     """
 
     def __init__(self, store: Store, lease: Lease) -> None:
         self._store, self._lease = store, lease
         self._batch = Batch()
-        self._trials = {row["number"]: row for row in store.trials(lease.study)}
-        self._records: dict[int, list[EpochRecord]] = defaultdict(list)
-        for row in store.epochs(lease.study):
-            self._records[row["trial"]].append(_record(row))
-        self._recalled: set[Segment] = set()
+        self.proposed: dict[int, Params] = {
+            r["number"]: r["params"] for r in store.trials(lease.study)
+        }
+        steps = [row for row in store.events(lease.study) if row["step"] is not None]
+        # Apart: those of an extended study wait for a step that is yet to be decided.
+        self._commands = deque(row for row in steps if row["event"] in COMMANDS)
+        self._expected = deque(row for row in steps if row["event"] not in COMMANDS)
+        self._accepted: dict[Key, Row] = {}
+        self._tries: dict[int, int] = defaultdict(int)
+        self.training = 0.0
+        """Seconds in which its segments trained."""
+        for row in store.attempts(lease.study):
+            self._tries[row["trial"]] += 1
+            self.training += row["training"] or 0.0
+            if row["accepted"]:
+                self._accepted[key(row)] = row
+        self._records: dict[int, list[Row]] = {}
         self._seconds: dict[int, float] = defaultdict(float)
-        self._attempts: dict[int, int] = defaultdict(int)
+        self._platforms: dict[str, int] = {
+            json.dumps(row["description"]): row["id"] for row in store.platforms(lease.study)
+        }
+
+        events = (row["step"] for row in self._expected if row["event"] == "full")
+        self.full_step = next(events, sys.maxsize)
+        """From where on decisions would be others if the study were extended."""
+        self.recording = 0.0
+        """Seconds that this process waited for the store."""
 
     @property
-    def proposed(self) -> dict[int, Params]:
-        """The recorded parameters of each trial."""
-        return {number: row["params"] for number, row in self._trials.items()}
+    def is_replaying(self) -> bool:
+        """Whether the next step is on record."""
+        return bool(self._expected)
+
+    # What came back.
 
     def recall(self, segment: Segment) -> Report | None:
-        """The recorded report of a segment, if it was decided before."""
-        if (trial := self._trials.get(segment.trial)) is None:
+        """The report of a segment that came back before."""
+        row = self._accepted.get(key(segment))
+        if row is None:
             return None
-        report = _recorded_report(trial, self._records[segment.trial], segment)
-        if report is not None:
-            self._recalled.add(segment)
-        return report
+        return report_of(row, tuple(self.epochs(segment)))
 
-    def begin(self, step: Begin) -> None:
+    def epochs(self, segment: Segment) -> list[EpochRecord]:
+        """What is on record of a segment's epochs."""
+        if segment.trial not in self._records:
+            numbers = range(segment.trial, segment.trial + AT_ONCE)
+            self._records |= {number: [] for number in numbers}
+            for row in self._store.epochs(self._lease.study, numbers):
+                self._records[row["trial"]].append(row)
+        return [
+            record_of(row)
+            for row in self._records[segment.trial]
+            if row["replicate"] == segment.replicate
+            and segment.start < row["epoch"] <= segment.until
+        ]
+
+    def arrived(self, segment: Segment, attempt: Attempt) -> None:
+        """Write down a result at once: what came back need not be computed again."""
+        report = attempt.report
+        self._tries[segment.trial] += 1
+        self.training += fsum(record.seconds for record in report.records)
+        self._batch.attempts.append(attempt_row(segment, attempt, self._platform(report.platform)))
+        if attempt.accepted:
+            self._batch.epochs += [epoch_row(segment, record) for record in report.records]
+
+    def _platform(self, description: str | None) -> int | None:
+        if description is None:
+            return None
+        if description not in self._platforms:
+            self._platforms[description] = len(self._platforms)
+            row = {"id": self._platforms[description], "description": json.loads(description)}
+            self._batch.platforms.append(row)
+        return self._platforms[description]
+
+    # What was decided.
+
+    def begin(self, step: Begin, asking: float) -> None:
+        """A trial began; its proposal took so many seconds."""
         trial = step.trial
-        if trial.number in self._trials:
-            return
-        now = datetime.now(UTC)
-        self._batch.started.append(
-            {
-                "number": trial.number,
-                "params": trial.params,
-                "state": "running",
-                "seed": trial.seed,
-                "predicted_cost": trial.predicted_cost,
-                "datetime_start": now,
-            }
-        )
-        self._event(now, "begin", trial.number, step.virtual_time)
-
-    def decide(self, step: Decide, attempts: Iterable[Attempt]) -> None:
-        number, segment, report = step.trial.number, step.segment, step.report
-        self._seconds[number] += sum(record.seconds for record in report.records)
-        done = report.records[-1].epoch if report.records else segment.start
-        if segment in self._recalled:
-            self._check(step, done)
-            self._attempts[number] = self._trials[number]["attempts"]
-            return
-        for attempt in attempts:
-            self._attempts[number] += 1
-            self._batch.attempts.append(_attempt_row(segment, attempt))
-        self._batch.epochs += [_epoch_row(number, record) for record in report.records]
-        now = datetime.now(UTC)
-        self._batch.decided.append(
-            {
-                "trial": number,
-                "state": step.state,
-                "outcome": step.outcome,
-                "value": step.value,
-                "epochs": done,
-                "datetime_complete": None if step.state == "running" else now,
-                "seconds": self._seconds[number],
-                "attempts": self._attempts[number],
-                "node": report.node,
-                "error": report.error,
-            }
-        )
-        self._event(now, step.state, number, step.virtual_time, done, step.value)
-
-    def _check(self, step: Decide, done: int) -> None:
-        """Whether what is decided now is what was decided then."""
-        trial = self._trials[step.trial.number]
-        recorded = trial["state"] if trial["epochs"] == done else "running"
-        if step.state != recorded:
-            raise StudyChanged(
-                f"trial {trial['number']} is recorded as {recorded} after epoch {done}, but the "
-                f"study as it runs now makes it {step.state}: the releases of sweep, Optuna or "
-                "NumPy are not those that it began with; go back to them, or run the file as a "
-                "new study with --name NEW_NAME"
+        if self._note("begin", step.step, trial.number, step.virtual_time):
+            self._batch.started.append(
+                {
+                    "number": trial.number,
+                    "params": trial.params,
+                    "state": "running",
+                    "seed": trial.seed,
+                    "predicted_cost": trial.predicted_cost,
+                    "asking": asking,
+                    "datetime_start": self._batch.events[-1]["time"],
+                }
             )
+
+    def promote(self, step: Promote) -> None:
+        """A paused trial goes on."""
+        last = step.last
+        number = last.trial.number
+        if self._note("running", step.step, number, step.virtual_time, last.epochs, last.value):
+            self._decided(last, "running")
+
+    def decide(self, step: Decide) -> None:
+        """A trial came to the end of its segments."""
+        number = step.trial.number
+        for report in step.reports:
+            self._seconds[number] += fsum(record.seconds for record in report.records)
+        if step.state not in ("running", "paused"):
+            self._records.pop(number, None)
+        if self._note(step.state, step.step, number, step.virtual_time, step.epochs, step.value):
+            self._decided(step, step.state)
+
+    def _decided(self, step: Decide, state: str) -> None:
+        number = step.trial.number
+        row = decided_row(step, state, self._seconds[number], self._tries[number])
+        now = self._batch.events[-1]["time"]
+        has_ended = state not in ("running", "paused")
+        self._batch.decided.append(row | {"datetime_complete": now if has_ended else None})
+
+    def full(self, step: Full) -> None:
+        """No more trials begin; what would extend the study begins anew at this step."""
+        self._note("full", step.step)
+        self.full_step = step.step
+
+    def commands(self, step: int) -> list[Command]:
+        """The commands on record for this step."""
+        found = []
+        while self._commands and self._commands[0]["step"] == step:
+            row = self._commands.popleft()
+            found.append(command(row["event"], row["detail"]))
+        return found
+
+    def command(self, step: int, event: str, detail: Mapping[str, Any]) -> Command:
+        """A command takes effect at this step."""
+        self._event(event, step, None, detail=detail)
+        return command(event, detail)
+
+    def remark(self, event: str, trial: int | None = None, **detail: Any) -> None:
+        """Something happened that decides nothing."""
+        self._event(event, None, trial, detail=detail)
+
+    def answer(self, request: int, text: str) -> None:
+        """What became of a user's request."""
+        self._batch.answered.append({"id": request, "answer": text})
+
+    def _note(
+        self,
+        event: str,
+        step: int,
+        trial: int | None = None,
+        virtual_time: float | None = None,
+        epoch: int | None = None,
+        value: float | None = None,
+    ) -> bool:
+        """Write an event down, or find it on record; whether it is new."""
+        if not self._expected:
+            self._event(event, step, trial, virtual_time, epoch, value)
+            return True
+        recorded = self._expected.popleft()
+        then = tuple(recorded[name] for name in ("event", "step", "trial", "epoch", "value"))
+        now = (event, step, trial, epoch, value)
+        if then != now:
+            raise StudyChanged(
+                f"decision {step} is recorded as {_say(then)}, but comes out as {_say(now)}: the "
+                "releases of sweep, Optuna or NumPy are not those that the study began with; go "
+                "back to them, or run the file as a new study with --name NEW_NAME"
+            )
+        return False
 
     def _event(
         self,
-        time: datetime,
         event: str,
-        trial: int,
-        virtual_time: float,
+        step: int | None,
+        trial: int | None = None,
+        virtual_time: float | None = None,
         epoch: int | None = None,
         value: float | None = None,
+        detail: Mapping[str, Any] | None = None,
     ) -> None:
         self._batch.events.append(
             {
-                "time": time,
+                "time": datetime.now(UTC),
+                "step": step,
                 "virtual_time": virtual_time,
                 "event": event,
                 "trial": trial,
                 "epoch": epoch,
                 "value": value,
+                "detail": None if detail is None else dict(detail),
             }
         )
 
+    @property
+    def kernels(self) -> list[str]:
+        """The sets of kernels that its segments were computed with; the last bits may differ."""
+        platforms = [json.loads(text) for text in self._platforms]
+        return sorted({f"{each['kernel']} ({each['numpy']})" for each in platforms})
+
     def flush(self) -> None:
-        """Make durable what was decided since the last time."""
+        """Make durable what was written since the last time."""
         if self._batch:
+            began = time.perf_counter()
             self._store.write(self._lease, self._batch)
             self._batch = Batch()
+            self.recording += time.perf_counter() - began
 
 
-def _recorded_report(trial: Row, records: list[EpochRecord], segment: Segment) -> Report | None:
-    found = tuple(r for r in records if segment.start < r.epoch <= segment.until)
-    ended_here = found[-1].epoch == trial["epochs"] if found else segment.start == trial["epochs"]
-    ended = trial["state"] != "running" and ended_here
-    known = {"error": trial["error"], "node": trial["node"]}
-    if found and ended and trial["outcome"] == "diverged":
-        return Report(found, "diverged", **known)
-    if found and found[-1].epoch == segment.until:
-        return Report(found, **known)
-    if not found and ended and trial["outcome"] not in ("finished", "pruned"):
-        return Report((), trial["outcome"], **known)
-    return None
+def command(event: str, detail: Mapping[str, Any]) -> Command:
+    """The command that an event of this name and detail is."""
+    make: Callable[..., Command] = COMMANDS[event]
+    return make(**detail)
 
 
-def _record(row: Row) -> EpochRecord:
-    fields: Row = {name: row[name] for name in ("epoch", "learning_rate", "seconds")}
-    for name in MEASURES:
-        fields[name] = math.nan if row[name] is None else row[name]
-    return EpochRecord(**fields)
-
-
-def _epoch_row(trial: int, record: EpochRecord) -> Row:
-    # Databases disagree about NaN and infinity; NULL says the same.
-    measures = {name: _finite(getattr(record, name)) for name in MEASURES}
-    return {
-        "trial": trial,
-        "epoch": record.epoch,
-        "learning_rate": record.learning_rate,
-        "seconds": record.seconds,
-        **measures,
-    }
-
-
-def _attempt_row(segment: Segment, attempt: Attempt) -> Row:
-    report = attempt.report
-    return {
-        "trial": segment.trial,
-        "start": segment.start,
-        "until": segment.until,
-        "attempt": attempt.number,
-        "worker": report.worker,
-        "node": report.node,
-        "queued": _time(attempt.queued),
-        "started": _time(report.started),
-        "finished": _time(report.finished),
-        "cause": report.outcome,
-        "error": report.error,
-    }
-
-
-def _finite(value: float) -> float | None:
-    return value if math.isfinite(value) else None
-
-
-def _time(seconds: float | None) -> datetime | None:
-    return None if seconds is None else datetime.fromtimestamp(seconds, UTC)
+def _say(decision: tuple[Any, ...]) -> str:
+    event, step, trial, epoch, value = decision
+    parts = [f"{event} of trial {trial}" if trial is not None else event]
+    parts += [f"after epoch {epoch}"] if epoch is not None else []
+    parts += [f"with {value:.6g}"] if value is not None else []
+    return " ".join([*parts, f"at {step}"])

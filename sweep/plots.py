@@ -12,6 +12,7 @@ from optuna.visualization import (
     plot_param_importances,
 )
 
+from sweep.errors import UsageError
 from sweep.results import Study
 
 BEST, COMPLETE, PRUNED = "#1f4e9c", "#8fa8cf", "#c8c8c8"
@@ -71,6 +72,40 @@ def importances(study: Study) -> go.Figure:
 def parallel(study: Study) -> go.Figure:
     """Every complete trial as a line through its parameters to its value."""
     return _optuna(plot_parallel_coordinate, study)
+
+
+def pareto(study: Study) -> go.Figure:
+    """Every complete trial by two of the objectives, those that nothing beats on top.
+
+    UsageError for a study of one objective.
+    """
+    names = study.spec.objectives
+    if len(names) < 2:
+        raise UsageError(f"study {study.name!r} has one objective, {names[0]}: there is no front")
+    x, y = (f"values_{name}" for name in names[:2])
+    trials = study.trials
+    complete = trials[trials["state"] == "COMPLETE"]
+    front = study.pareto.sort_values(x)
+    figure = go.Figure()
+    for name, rows, colour, size in (
+        ("complete", complete, COMPLETE, 6),
+        ("not beaten in every objective", front, BEST, 10),
+    ):
+        figure.add_scatter(
+            x=rows[x],
+            y=rows[y],
+            text=[f"trial {number}" for number in rows["number"]],
+            name=name,
+            mode="markers",
+            marker={"color": colour, "size": size},
+        )
+    return figure.update_layout(
+        template=TEMPLATE,
+        title=f"Pareto front of {study.name}",
+        xaxis_title=names[0],
+        yaxis_title=names[1],
+        hovermode="closest",
+    )
 
 
 def _optuna(plot: Callable[..., go.Figure], study: Study) -> go.Figure:

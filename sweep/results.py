@@ -1,7 +1,7 @@
 """A study's results: pandas tables, the Optuna study, the best model."""
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -9,32 +9,32 @@ from typing import Any, Literal
 
 import optuna
 import pandas as pd
-from optuna.distributions import BaseDistribution, CategoricalDistribution, IntDistribution
+from optuna.distributions import BaseDistribution
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
-from sweep import fingerprint, studyfile
-from sweep.decisions import rank
-from sweep.errors import SweepError, UsageError
+from sweep import fingerprint, studyfile, tables
+from sweep.errors import SweepError
+from sweep.ledger import Ledger, ledger
 from sweep.model import Model, model_file
 from sweep.space import active, distributions
-from sweep.spec import StudySpec
-from sweep.store import Row, Store, artifacts, is_free, locate
-from trainer import METRICS
+from sweep.spec import StudySpec, direction
+from sweep.store import Location, Row, Store, artifacts, is_free, locate
+from sweep.verdict import rank
 from trainer.archive import ArchiveError
-
-STATES = {"running": "RUNNING", "complete": "COMPLETE", "pruned": "PRUNED", "failed": "FAIL"}
-"""Our trial states and Optuna's names for them, which the tables use."""
 
 
 @dataclass(frozen=True)
 class Best:
-    """The winner of a study: the complete trial with the best validation metric."""
+    """The winner of a study: the complete trial that is best in the first objective, within the
+    constraints if any is."""
 
     number: int
     value: float
     params: dict[str, Any]
     test: float | None
     """The metric on the test rows; None until the study is complete."""
+    standard_error: float | None
+    """Of the value over replicates; None without them."""
     file: Path = field(repr=False)
 
     @cached_property
@@ -52,9 +52,9 @@ class Best:
 class Study:
     """A study as the store has it now; each property reads it anew, also while it runs."""
 
-    def __init__(self, name: str, path: Path) -> None:
+    def __init__(self, name: str, place: Location) -> None:
         self.name = name
-        self.path = path
+        self.place = place
         with self._store() as store:
             self.spec: StudySpec = studyfile.from_json(store.study(name)["spec"])
 
@@ -64,57 +64,82 @@ class Study:
 
     @property
     def state(self) -> str:
-        """`running`, `stopped` (also by a crash), `complete` or `failed`."""
+        """`running`, `paused`, `stopped` (also by a crash), `complete` or `failed`."""
         row = self._row()
-        gone = row["state"] == "running" and is_free(row["holder"], row["lease_expires"])
+        gone = row["state"] in ("running", "paused") and is_free(
+            row["holder"], row["lease_expires"], row["now"]
+        )
         return "stopped" if gone else str(row["state"])
 
     @property
     def direction(self) -> Literal["minimize", "maximize"]:
-        """Whether the study's metric is to `maximize` or to `minimize`."""
-        return METRICS[self.spec.train.metric].direction
+        """Whether the first objective is to `maximize` or to `minimize`."""
+        return direction(self.spec.objectives[0])
 
     @property
     def counts(self) -> dict[str, int]:
         """How many trials are in each state."""
         found = Counter(row["state"] for row in self._trial_rows())
-        return {state: found[state] for state in STATES if state in found}
+        return {state: found[state] for state in tables.STATES if state in found}
 
     @property
     def trials(self) -> pd.DataFrame:
         """One row a trial: the columns of Optuna's `trials_dataframe`, then ours. Times in UTC."""
-        rows = self._trial_rows()
-        frame = pd.DataFrame(
-            {
-                "number": _column(rows, "number", "int64"),
-                "value": _column(rows, "value", "float64"),
-                "datetime_start": _column(rows, "datetime_start", "datetime64[us, UTC]"),
-                "datetime_complete": _column(rows, "datetime_complete", "datetime64[us, UTC]"),
-            }
-        )
-        frame["duration"] = frame["datetime_complete"] - frame["datetime_start"]
-        chosen = [active(self.spec.space, row["params"]) for row in rows]
-        for name, distribution in distributions(self.spec.space).items():
-            values = [params.get(name) for params in chosen]
-            frame[f"params_{name}"] = pd.Series(values, dtype=_dtype(distribution))
-        frame["state"] = pd.Series([STATES[row["state"]] for row in rows], dtype="str")
-        for name, dtype in _OURS.items():
-            frame[name] = _column(rows, name, dtype)
-        return frame
+        return tables.trials(self.spec, self._trial_rows())
 
     @property
     def epochs(self) -> pd.DataFrame:
-        """One row for each trial and epoch: the learning curves."""
+        """One row for each trial, replicate and epoch: the learning curves."""
+        return self.curves()
+
+    def curves(self, trials: Sequence[int] | None = None) -> pd.DataFrame:
+        """The learning curves of these trials, which are read without the others', or of all."""
         with self._store() as store:
-            rows = store.epochs(store.study(self.name)["id"])
-        return pd.DataFrame({name: _column(rows, name, dtype) for name, dtype in _EPOCHS.items()})
+            study = store.study(self.name)["id"]
+            decided = {row["number"]: row["epochs"] for row in store.trials(study)}
+            rows = store.epochs(study, trials)
+        return tables.epochs([row for row in rows if row["epoch"] <= decided[row["trial"]]])
+
+    @property
+    def attempts(self) -> pd.DataFrame:
+        """One row for each time that a segment was sent out, whatever came of it."""
+        with self._store() as store:
+            return tables.attempts(store.attempts(store.study(self.name)["id"]))
+
+    @property
+    def events(self) -> pd.DataFrame:
+        """What was decided and what users asked for, in order."""
+        with self._store() as store:
+            return tables.events(store.events(store.study(self.name)["id"]))
+
+    @property
+    def ledger(self) -> Ledger:
+        """Where the time went."""
+        with self._store() as store:
+            study = store.study(self.name)["id"]
+            attempts = tables.attempts(store.attempts(study))
+            events = tables.events(store.events(study))
+            return ledger(store.trials(study), attempts, events, store.sessions(study))
+
+    @property
+    def platforms(self) -> list[dict[str, Any]]:
+        """What decides about the last bits, of each kind of machine that trained."""
+        with self._store() as store:
+            study = store.study(self.name)["id"]
+            return [row["description"] for row in store.platforms(study)]
+
+    @property
+    def pareto(self) -> pd.DataFrame:
+        """The trials that no other beats in every objective."""
+        return tables.trials(self.spec, tables.pareto(self.spec, self._trial_rows()))
 
     @property
     def optuna_study(self) -> optuna.Study:
         """The study as Optuna has it, for `optuna.visualization`; parameters that a trial did not
         use are left out."""
         optuna.logging.set_verbosity(optuna.logging.WARNING)
-        study = optuna.create_study(study_name=self.name, direction=self.direction)
+        directions = [direction(name) for name in self.spec.objectives]
+        study = optuna.create_study(study_name=self.name, directions=directions)
         curves = self.epochs.groupby("trial")
         known = distributions(self.spec.space)
         study.add_trials(_frozen_trial(self.spec, row, known, curves) for row in self._trial_rows())
@@ -126,15 +151,15 @@ class Study:
         complete = [row for row in self._trial_rows() if row["state"] == "complete"]
         if not complete:
             raise SweepError(f"study {self.name!r} has no complete trial yet: {self!r}")
-        metric = self.spec.train.metric
-        row = min(complete, key=lambda row: rank(metric, row["value"], row["number"]))
+        row = min(complete, key=self._rank)
         study = self._row()
         return Best(
             number=row["number"],
             value=row["value"],
             params=active(self.spec.space, row["params"]),
             test=study["test"] if study["best"] == row["number"] else None,
-            file=model_file(artifacts(self.path, self.name), row["number"]),
+            standard_error=row["standard_error"],
+            file=model_file(artifacts(self.place, self.name), row["number"]),
         )
 
     @property
@@ -143,6 +168,10 @@ class Study:
         with self._store() as store:
             study = store.study(self.name)["id"]
             return fingerprint.fingerprint(store.trials(study), store.epochs(study))
+
+    def _rank(self, row: Row) -> tuple[float, float, int]:
+        value = row["values"][0] if row["values"] else row["value"]
+        return rank(self.spec, value, row["number"], row["constraints"] or ())
 
     def summary(self) -> dict[str, Any]:
         """The study in JSON values: what `sweep show --json` prints."""
@@ -164,11 +193,11 @@ class Study:
             "trials": counts,
             "best": best,
             "fingerprint": self.fingerprint,
-            "store": str(self.path),
+            "store": str(self.place),
         }
 
     def _store(self) -> Store:
-        return Store(self.path, read_only=True)
+        return Store(self.place, read_only=True)
 
     def _row(self) -> Row:
         with self._store() as store:
@@ -179,7 +208,7 @@ class Study:
             return store.trials(store.study(self.name)["id"])
 
 
-def load(name: str, store: str | Path | None = None) -> Study:
+def load(name: str, store: str | Path | Location | None = None) -> Study:
     """The study of this name from `store`, SWEEP_STORE, or the nearest runs/sweep.db upwards."""
     return Study(name, locate(store))
 
@@ -193,8 +222,8 @@ def _frozen_trial(
         curve = curves.get_group(row["number"]).dropna(subset="validation_metric")
         values = dict(zip(curve["epoch"], curve["validation_metric"], strict=True))
     return create_trial(
-        state=TrialState[STATES[row["state"]]],
-        value=row["value"] if row["state"] in ("complete", "pruned") else None,
+        state=TrialState[tables.STATES[row["state"]]],
+        values=_values(row),
         params=params,
         distributions={name: known[name] for name in params},
         intermediate_values=values,
@@ -202,53 +231,7 @@ def _frozen_trial(
     )
 
 
-def _column(rows: list[Row], name: str, dtype: str) -> "pd.Series[Any]":
-    return pd.Series([row[name] for row in rows], dtype=dtype)
-
-
-def _dtype(distribution: BaseDistribution) -> str:
-    """A parameter's dtype; missing where a trial has no such layer."""
-    if isinstance(distribution, IntDistribution):
-        return "Int64"
-    if isinstance(distribution, CategoricalDistribution):
-        kinds = {type(choice) for choice in distribution.choices}
-        return "Int64" if kinds == {int} else "str" if kinds == {str} else "float64"
-    return "float64"
-
-
-_OURS = {
-    "outcome": "str",
-    "epochs": "int64",
-    "seed": "int64",
-    "seconds": "float64",
-    "predicted_cost": "float64",
-    "attempts": "int64",
-    "node": "str",
-    "error": "str",
-}
-_EPOCHS = {
-    "trial": "int64",
-    "epoch": "int64",
-    "learning_rate": "float64",
-    "train_loss": "float64",
-    "validation_loss": "float64",
-    "validation_metric": "float64",
-    "gradient_norm": "float64",
-    "seconds": "float64",
-}
-
-
-def write_table(table: pd.DataFrame, path: Path) -> None:
-    """Write a table as .parquet or .csv, by the ending of the file's name."""
-    if path.suffix not in _WRITERS:
-        raise UsageError(f"cannot write {path}: its name must end in {' or '.join(_WRITERS)}")
-    try:
-        _WRITERS[path.suffix](table, path)
-    except OSError as error:
-        raise UsageError(f"cannot write {path}: {error.strerror or error}") from error
-
-
-_WRITERS: dict[str, Callable[[pd.DataFrame, Path], None]] = {
-    ".parquet": lambda table, path: table.to_parquet(path, index=False),
-    ".csv": lambda table, path: table.to_csv(path, index=False),
-}
+def _values(row: Row) -> list[float] | None:
+    if row["state"] not in ("complete", "pruned") or row["value"] is None:
+        return None
+    return row["values"] or [row["value"]]

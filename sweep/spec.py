@@ -1,17 +1,12 @@
 """What a study asks: data, search space, training and search, as immutable validated tables."""
 
-import difflib
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
-from decimal import Decimal
 from itertools import product
-from typing import Annotated, Any, Generic, Self, TypeVar
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
     AfterValidator,
-    BaseModel,
-    ConfigDict,
     Discriminator,
     Field,
     Tag,
@@ -20,10 +15,34 @@ from pydantic import (
     model_validator,
 )
 
-from trainer import LOSSES, METRICS, TrainConfig
+from sweep.entries import (
+    Count,
+    FreeEntry,
+    Range,
+    Seed,
+    Table,
+    extremes,
+    one_of,
+)
+from sweep.spacespec import DEFAULT, SpaceSpec, ask_trainer, ends, entries, refusal_of
+from trainer import LOSSES, METRICS
 
-SAMPLERS = ("random", "tpe")
-PRUNERS = ("none", "median", "successive_halving", "hyperband")
+SAMPLERS = ("random", "quasi_random", "grid", "tpe", "gp", "cma_es", "nsga2")
+PRUNERS = (
+    "none",
+    "median",
+    "percentile",
+    "patience",
+    "successive_halving",
+    "promotion",
+    "hyperband",
+    "wilcoxon",
+)
+MULTI_OBJECTIVE = ("random", "quasi_random", "grid", "tpe", "nsga2")
+"""The samplers that search for several objectives at once."""
+MEASURES = ("parameters", "flops", "prediction_seconds")
+"""What is known of a configuration before it is trained; less is better."""
+RESAMPLES = ("seeds", "folds")
 SCALINGS = ("standard", "none")
 SOURCES = {
     "sklearn:breast_cancer": "classification",
@@ -33,26 +52,8 @@ SOURCES = {
     "sklearn:wine": "classification",
 }
 
-T = TypeVar("T", bound=float)
-_DEFAULT = TrainConfig(neurons=(64,))
 TOGETHER = ("optimizer", "batch_size", "norm", "dropout", "input_dropout")
 """Fields whose values TrainConfig may refuse together."""
-
-
-def did_you_mean(name: str, known: tuple[str, ...]) -> str:
-    """The end of an error about an unknown name: the nearest known one, if any is near."""
-    close = difflib.get_close_matches(name, known, n=1)
-    return f'; did you mean "{close[0]}"?' if close else ""
-
-
-def _one_of(*choices: str) -> AfterValidator:
-    def check(name: str) -> str:
-        if name not in choices:
-            allowed = ", ".join(choices)
-            raise ValueError(f"must be one of {allowed}{did_you_mean(name, choices)}")
-        return name
-
-    return AfterValidator(check)
 
 
 def _study_name(name: str) -> str:
@@ -64,200 +65,149 @@ def _study_name(name: str) -> str:
     return name
 
 
-class Table(BaseModel):
-    """A table of a study file: immutable, without unknown keys, and "5" or true is no number."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+Positive = Annotated[float, Field(gt=0)]
 
 
-class Range(Table, Generic[T]):
-    """The values from `low` to `high`, both included, in steps or drawn on a log scale."""
-
-    low: T
-    high: T
-    log: bool = False
-    step: T | None = None
-
-    def __repr_name__(self) -> str:
-        return "Range"
-
-    @model_validator(mode="after")
-    def _check(self) -> Self:
-        if self.low > self.high:
-            raise ValueError(f"low must be at most high ({self.high})")
-        if self.log and self.low <= 0:
-            raise ValueError("low must be above 0 on a log scale")
-        if self.step is not None:
-            if self.log:
-                raise ValueError("log and step exclude each other: leave one of them out")
-            if self.step <= 0:
-                raise ValueError("step must be above 0")
-            # As written in the file: 0.3 is three steps of 0.1, which it is not in binary.
-            low, high, step = (Decimal(str(x)) for x in (self.low, self.high, self.step))
-            if high - low > 10**9 * step:
-                raise ValueError("there must be at most 1e9 steps from low to high")
-            if rest := (high - low) % step:
-                last = type(self.high)(high - rest)
-                raise ValueError(f"high must be low plus whole steps, such as {last}")
-        return self
-
-
-Count = Annotated[int, Field(ge=1, le=2**31 - 1)]
-Whole = Annotated[int, Field(ge=0, le=2**31 - 1)]
-Layers = Annotated[int, Field(ge=0, le=100)]
-Seed = Annotated[int, Field(ge=0, le=2**63 - 1)]
-
-
-def _batch_size(value: object) -> object:
-    # Not isinstance: true is no number.
-    if value != "full" and not (type(value) is int and 1 <= value < 2**31):
-        raise ValueError('must be a whole number of at least 1, or "full"')
-    return value
-
-
-BatchSize = Annotated[Any, AfterValidator(_batch_size)]
-
-
-def _form(entry: object) -> str:
-    if isinstance(entry, Mapping | Range):
-        return "range"
-    return "choices" if isinstance(entry, list | tuple) else "constant"
-
-
-V = TypeVar("V")
-R = TypeVar("R")
-_Constant = Annotated[V, Tag("constant")]
-# TOML's and JSON's lists become tuples; their items stay strict.
-_Choices = Annotated[tuple[V, ...], Field(strict=False), Tag("choices")]
-Entry = Annotated[_Constant[V] | Annotated[R, Tag("range")] | _Choices[V], Discriminator(_form)]
-Names = Annotated[_Constant[str] | _Choices[str], Discriminator(_form)]
-
-
-def extremes(entry: Any) -> tuple[Any, ...]:
-    """The two ends of a range, every one of a list of choices, or the constant."""
-    if isinstance(entry, Range):
-        return entry.low, entry.high
-    return entry if isinstance(entry, tuple) else (entry,)
+def _function(path: str) -> str:
+    if not re.fullmatch(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*", path):
+        raise ValueError('must be "package.module:name"')
+    return path
 
 
 class DataSpec(Table):
     """Which rows, and how they are shared out; the rest of the rows are for training."""
 
-    source: Annotated[str, _one_of(*SOURCES)]
+    source: Annotated[str, one_of(*SOURCES)]
     validation: Annotated[float, Field(gt=0, lt=1)] = 0.2
     test: Annotated[float, Field(ge=0, lt=1)] = 0.2
     seed: Seed = 0
-    scaling: Annotated[str, _one_of(*SCALINGS)] = "standard"
-
-
-class SpaceSpec(Table):
-    """The fields of TrainConfig, each a range, a list of choices or a constant.
-
-    `layers` is the number of hidden layers; `neurons` is drawn for each of them. A trial's
-    parameters are proposed in this order. There is no `patience`: a pruner ends trials early.
-    """
-
-    layers: Entry[Layers, Range[Layers]] = _DEFAULT.layers
-    neurons: Entry[Count, Range[Count]] = _DEFAULT.neurons[0]
-    activation: Names = str(_DEFAULT.activation)
-    norm: Names = _DEFAULT.norm
-    loss: Names = _DEFAULT.loss
-    huber_delta: Entry[float, Range[float]] = _DEFAULT.huber_delta
-    quantile: Entry[float, Range[float]] = _DEFAULT.quantile
-    label_smoothing: Entry[float, Range[float]] = _DEFAULT.label_smoothing
-    class_weight: Names = _DEFAULT.class_weight
-    optimizer: Names = _DEFAULT.optimizer
-    beta1: Entry[float | None, Range[float]] = _DEFAULT.beta1
-    beta2: Entry[float | None, Range[float]] = _DEFAULT.beta2
-    schedule: Names = _DEFAULT.schedule
-    decay: Entry[float, Range[float]] = _DEFAULT.decay
-    drops: Entry[Count, Range[Count]] = _DEFAULT.drops
-    restarts: Entry[Count, Range[Count]] = _DEFAULT.restarts
-    warmup: Entry[float, Range[float]] = _DEFAULT.warmup
-    plateau: Entry[Whole, Range[Whole]] = _DEFAULT.plateau
-    plateau_factor: Entry[float, Range[float]] = _DEFAULT.plateau_factor
-    initializer: Names = _DEFAULT.initializer
-    batch_size: Entry[BatchSize, Range[Count]] = _DEFAULT.batch_size
-    learning_rate: Entry[float, Range[float]] = _DEFAULT.learning_rate
-    momentum: Entry[float, Range[float]] = _DEFAULT.momentum
-    l1: Entry[float, Range[float]] = _DEFAULT.l1
-    l2: Entry[float, Range[float]] = _DEFAULT.l2
-    weight_decay: Entry[float, Range[float]] = _DEFAULT.weight_decay
-    dropout: Entry[float, Range[float]] = _DEFAULT.dropout
-    input_dropout: Entry[float, Range[float]] = _DEFAULT.input_dropout
-    max_norm: Entry[float, Range[float]] = _DEFAULT.max_norm
-    clip_norm: Entry[float, Range[float]] = _DEFAULT.clip_norm
-    clip_value: Entry[float, Range[float]] = _DEFAULT.clip_value
-    ema: Entry[float, Range[float]] = _DEFAULT.ema
-    dtype: Names = _DEFAULT.dtype
-
-    @field_validator("*")
-    @classmethod
-    def _check(cls, entry: Any, info: ValidationInfo) -> Any:
-        if entry == ():
-            raise ValueError("a list of choices needs at least one")
-        if isinstance(entry, tuple) and len(set(entry)) < len(entry):
-            raise ValueError("each choice must be given once")
-        field = str(info.field_name)
-        if field not in {"layers", "neurons"}:
-            _ask_trainer(field, *extremes(entry))
-        return entry
-
-
-def _ask_trainer(field: str, *values: Any) -> None:
-    """ValueError if TrainConfig refuses any of the values: its rules are the study file's."""
-    # With full batches, each field takes every value that it takes with some others.
-    refused = []
-    for value in values:
-        if refusal := _refusal(**{"batch_size": "full", field: value}):
-            refused.append(refusal.removeprefix(f"{field} "))
-    if refused:
-        raise ValueError("; ".join(refused))
+    scaling: Annotated[str, one_of(*SCALINGS)] = "standard"
 
 
 class TrainSpec(Table):
-    """How long a trial trains, and which metric of its validation rows is the objective."""
+    """How long a trial trains, and which metric of its validation rows is the objective.
 
-    epochs: Count = _DEFAULT.epochs
-    metric: str = _DEFAULT.metric
+    `function`, "package.module:name", is the user's own trainer; the space then names its
+    parameters. A trial that lasts longer than `time_limit` seconds, or takes more than
+    `memory_limit` megabytes beyond its data, ends as failed.
+    """
 
-    @field_validator("*")
+    epochs: Count = DEFAULT.epochs
+    metric: str = DEFAULT.metric
+    function: Annotated[str, AfterValidator(_function)] | None = None
+    time_limit: Positive | None = None
+    memory_limit: Positive | None = None
+
+    @field_validator("epochs", "metric")
     @classmethod
     def _check(cls, value: Any, info: ValidationInfo) -> Any:
-        _ask_trainer(str(info.field_name), value)
+        ask_trainer(str(info.field_name), value)
         return value
 
 
-class SearchSpec(Table):
-    """How the space is searched; the rungs are `min_epochs * reduction_factor ** k`."""
+class Bounds(Table):
+    """From `low` to `high`, both included; either may be left out."""
 
-    trials: Count = 64
-    sampler: Annotated[str, _one_of(*SAMPLERS)] = "tpe"
-    pruner: Annotated[str, _one_of(*PRUNERS)] = "hyperband"
-    reduction_factor: Annotated[int, Field(ge=2, le=1000)] = 3
-    min_epochs: Count = 1
-    workers: Count = 8
-    seed: Seed = 0
-
-
-class StudySpec(Table):
-    """A study's whole question: the same spec gives the same table of trials."""
-
-    name: Annotated[str, AfterValidator(_study_name)]
-    data: DataSpec
-    space: SpaceSpec = SpaceSpec()
-    train: TrainSpec = TrainSpec()
-    search: SearchSpec = SearchSpec()
+    low: float | None = None
+    high: float | None = None
 
     @model_validator(mode="after")
     def _check(self) -> Self:
-        if problems := list(_across(self)):
+        if self.low is None and self.high is None:
+            raise ValueError("low or high is needed")
+        if self.low is not None and self.high is not None and self.low > self.high:
+            raise ValueError(f"low must be at most high ({self.high})")
+        return self
+
+    def violation(self, value: float) -> float:
+        """How far a value is out of the bounds: 0 within them."""
+        low = 0.0 if self.low is None else self.low - value
+        high = 0.0 if self.high is None else value - self.high
+        return max(0.0, low, high)
+
+
+class SearchSpec(Table):
+    """How the space is searched, and for how long.
+
+    The rungs are `min_epochs * reduction_factor ** k`. No trial begins once `trials` have begun,
+    or `flops` are spent by prediction, or `wall_time` or `cpu_time`, in seconds, by the clock.
+    """
+
+    trials: Count = 64
+    wall_time: Positive | None = None
+    cpu_time: Positive | None = None
+    flops: Positive | None = None
+    sampler: Annotated[str, one_of(*SAMPLERS)] = "tpe"
+    pruner: Annotated[str, one_of(*PRUNERS)] = "hyperband"
+    reduction_factor: Annotated[int, Field(ge=2, le=1000)] = 3
+    min_epochs: Count = 1
+    percentile: Annotated[float, Field(gt=0, le=100)] = 25.0
+    patience: Count = 3
+    p_threshold: Annotated[float, Field(gt=0, lt=1)] = 0.1
+    workers: Count = 8
+    seed: Seed = 0
+    replicates: Annotated[int, Field(ge=1, le=1000)] = 1
+    resample: Annotated[str, one_of(*RESAMPLES)] = "seeds"
+    objectives: Annotated[tuple[str, ...], Field(strict=False)] = ()
+    constraints: dict[str, Bounds] = Field(default_factory=dict)
+    max_parameters: Count | None = None
+    max_flops: Positive | None = None
+    repeats: bool = False
+    warm_start: Annotated[str, AfterValidator(_study_name)] | None = None
+
+
+def _whose(space: object) -> str:
+    plain = isinstance(space, dict) and not isinstance(space, Fields)
+    return "free" if plain else "trainer"
+
+
+class Fields(dict[str, Any]):
+    """Marks a raw space whose keys are the trainer's own."""
+
+
+class StudySpec(Table):
+    """A study's whole question: the same spec gives the same table of trials.
+
+    With `portable`, every machine computes with the same kernels, those of AVX2.
+    """
+
+    name: Annotated[str, AfterValidator(_study_name)]
+    data: DataSpec
+    space: Annotated[
+        Annotated[SpaceSpec, Tag("trainer")] | Annotated[dict[str, FreeEntry], Tag("free")],
+        Discriminator(_whose),
+    ] = SpaceSpec()
+    train: TrainSpec = TrainSpec()
+    search: SearchSpec = SearchSpec()
+    portable: bool = False
+
+    @model_validator(mode="before")
+    @classmethod
+    def _mark(cls, raw: Any) -> Any:
+        train = raw.get("train") if isinstance(raw, Mapping) else None
+        own = isinstance(train, Mapping) and train.get("function") is not None
+        if own or not (isinstance(raw, Mapping) and isinstance(raw.get("space"), Mapping)):
+            return raw
+        return {**raw, "space": Fields(raw["space"])}
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if problems := [problem for check in _CHECKS for problem in check(self)]:
             raise ValueError("\n".join(problems))
         return self
 
+    @property
+    def objectives(self) -> tuple[str, ...]:
+        """The names of what is searched for, the first the one that decides about a winner."""
+        return self.search.objectives or (self.train.metric,)
 
-def _across(spec: StudySpec) -> Iterator[str]:
-    """The problems that take more than one key to see."""
+
+def direction(name: str) -> Literal["maximize", "minimize"]:
+    """Whether an objective is to "maximize" or to "minimize"."""
+    return "minimize" if name in MEASURES else METRICS[name].direction
+
+
+def _across_tables(spec: StudySpec) -> Iterator[str]:
     data, search, train = spec.data, spec.search, spec.train
     if data.validation + data.test >= 1:
         yield (
@@ -268,40 +218,96 @@ def _across(spec: StudySpec) -> Iterator[str]:
         yield (
             f"search.min_epochs = {search.min_epochs}: must be at most train.epochs, {train.epochs}"
         )
-    if train.metric == "loss" and len(set(extremes(spec.space.loss))) > 1:
+    if search.warm_start == spec.name:
+        yield f'search.warm_start = "{spec.name}": must be another study'
+
+
+def _search(spec: StudySpec) -> Iterator[str]:
+    """The problems of keys of [search] with one another."""
+    search = spec.search
+    known = suited(SOURCES[spec.data.source], METRICS)
+    if spec.train.function is None:
+        known += MEASURES
+    elif search.flops or search.max_flops or search.max_parameters:
+        yield (
+            "search.flops, max_flops and max_parameters: nothing is known of the networks that "
+            "train.function makes; leave them out"
+        )
+    named = [("search.objectives", name) for name in search.objectives]
+    named += [("search.constraints", name) for name in search.constraints]
+    for key, name in named:
+        if name not in known:
+            yield f'{key} = "{name}": must be one of {", ".join(known)}'
+    if len(set(search.objectives)) < len(search.objectives):
+        yield "search.objectives: each must be given once"
+    if len(spec.objectives) > 1:
+        if search.sampler not in MULTI_OBJECTIVE:
+            allowed = ", ".join(MULTI_OBJECTIVE)
+            yield (
+                f'search.sampler = "{search.sampler}": with several objectives use one of {allowed}'
+            )
+        if search.pruner != "none":
+            yield (
+                f'search.pruner = "{search.pruner}": with several objectives there is no order to '
+                'prune by; use "none"'
+            )
+    elif search.objectives and search.objectives[0] in MEASURES:
+        yield f'search.objectives = ["{search.objectives[0]}"]: needs a metric beside it'
+    if search.pruner == "wilcoxon" and search.replicates < 2:
+        yield 'search.pruner = "wilcoxon": compares replicates; let search.replicates be 2 or more'
+    if search.resample == "folds" and search.replicates < 2:
+        yield 'search.resample = "folds": search.replicates is their number; let it be 2 or more'
+    if search.sampler == "grid":
+        yield from _without_end(spec)
+
+
+def _without_end(spec: StudySpec) -> Iterator[str]:
+    """The ranges that no grid can go through."""
+    for name, entry in entries(spec.space):
+        if isinstance(entry, Range) and isinstance(entry.low, float) and entry.step is None:
+            yield (
+                f'space.{name}: search.sampler = "grid" goes through every value, and a range of '
+                "real numbers has no end of them; give it a step, or a list of choices"
+            )
+
+
+def suited(kind: str, table: Mapping[str, Any]) -> tuple[str, ...]:
+    """The names of the losses or metrics in a table that suit a kind of data."""
+    return tuple(name for name, entry in table.items() if entry.kind in (kind, None))
+
+
+def _training(spec: StudySpec) -> Iterator[str]:
+    """The problems of the trainer's own fields with the data and with one another."""
+    train, kind = spec.train, SOURCES[spec.data.source]
+    if train.function is not None and isinstance(spec.space, SpaceSpec):
+        yield "space: is missing; name the parameters that train.function takes"
+    if isinstance(spec.space, Mapping):
+        named: list[tuple[str, tuple[str, ...], Mapping[str, Any]]] = []
+    else:
+        named = [("space.loss", extremes(spec.space.loss), LOSSES)]
+    for key, names, table in (*named, ("train.metric", (train.metric,), METRICS)):
+        allowed = suited(kind, table)
+        for name in names:
+            if name not in allowed:
+                yield f'{key} = "{name}": does not suit {kind}; use one of {", ".join(allowed)}'
+    if not isinstance(spec.space, Mapping):
+        yield from _together(spec.space, train.metric)
+
+
+def _together(space: SpaceSpec, metric: str) -> Iterator[str]:
+    losses = extremes(space.loss)
+    if metric == "loss" and len(set(losses)) > 1:
         yield (
             'train.metric = "loss": several losses (space.loss) are on different scales and cannot '
             "be compared; name a metric"
         )
-    kind = SOURCES[data.source]
-    for key, names, known in (
-        ("space.loss", extremes(spec.space.loss), LOSSES),
-        ("train.metric", (train.metric,), METRICS),
-    ):
-        suited = [name for name, entry in known.items() if entry.kind in (kind, None)]
-        for name in names:
-            if name not in suited:
-                yield f'{key} = "{name}": does not suit {kind}; use one of {", ".join(suited)}'
-    entries = [_ends(getattr(spec.space, field)) for field in TOGETHER]
-    refused = {_refusal(**dict(zip(TOGETHER, values, strict=True))) for values in product(*entries)}
+    sets = [ends(getattr(space, field)) for field in TOGETHER]
+    refused = {refusal_of(**dict(zip(TOGETHER, values, strict=True))) for values in product(*sets)}
     yield from sorted(f"space.{refusal}" for refusal in refused if refusal)
-    for loss in extremes(spec.space.loss):
-        if refusal := _refusal(loss=loss, metric=train.metric):
-            yield f'train.metric = "{train.metric}": {refusal}'
+    for loss in losses:
+        if refusal := refusal_of(loss=loss, metric=metric):
+            yield f'train.metric = "{metric}": {refusal}'
 
 
-def _ends(entry: Any) -> set[Any]:
-    """The least and the greatest number of an entry, and every name."""
-    numbers = [value for value in extremes(entry) if not isinstance(value, str)]
-    return {value for value in extremes(entry) if isinstance(value, str)} | (
-        {min(numbers), max(numbers)} if numbers else set()
-    )
-
-
-def _refusal(**fields: Any) -> str:
-    """What TrainConfig says against these values together; nothing if it takes them."""
-    try:
-        replace(_DEFAULT, **fields)
-    except ValueError as error:
-        return str(error)
-    return ""
+_CHECKS = (_across_tables, _search, _training)
+"""The problems that take more than one key to see."""

@@ -4,14 +4,16 @@ import difflib
 import json
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
-from sweep.errors import StudyFileError
-from sweep.spec import DataSpec, Range, SearchSpec, SpaceSpec, Table, TrainSpec, did_you_mean
+from sweep.entries import Range, Table, did_you_mean
+from sweep.errors import StudyFileError, UsageError
+from sweep.spacespec import SpaceSpec
+from sweep.spec import Bounds, DataSpec, SearchSpec, TrainSpec
 from sweep.spec import StudySpec as StudySpec
 
 
@@ -37,6 +39,17 @@ def from_json(record: Mapping[str, Any]) -> StudySpec:
 def with_name(spec: StudySpec, name: str) -> StudySpec:
     """The same question under another name."""
     return _spec(to_json(spec) | {"name": name}, "the study file under another name")
+
+
+def settings(texts: Sequence[str]) -> dict[str, Any]:
+    """`KEY=VALUE` as a study file would have them; UsageError if it would not."""
+    try:
+        return tomllib.loads("\n".join(texts))
+    except ValueError as error:
+        raise UsageError(
+            f"cannot read {' '.join(texts)}: {error}; values are written as in a study file: "
+            "learning_rate=0.01 'optimizer=\"adam\"'"
+        ) from None
 
 
 def differences(stored: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
@@ -109,10 +122,13 @@ _TABLES: dict[tuple[str | int, ...], type[Table]] = {
 def _lines(error: dict[str, Any]) -> list[str]:
     """A problem that pydantic found, in our words: key = value: what is allowed."""
     kind, loc, value = error["type"], error["loc"], error["input"]
+    if loc[:1] == ("space",):
+        loc = loc[:1] + loc[2:]  # without the name that our types give the kind of space
     if kind == "value_error" and not loc:
         return str(error["ctx"]["error"]).splitlines()
     if kind == "extra_forbidden":
-        known = tuple(_TABLES.get(loc[:-1], Range).model_fields)
+        table = Bounds if loc[:2] == ("search", "constraints") else _TABLES.get(loc[:-1], Range)
+        known = tuple(table.model_fields)
         homes = [
             path[0] for path, table in _TABLES.items() if path and loc[-1] in table.model_fields
         ]

@@ -41,7 +41,7 @@ def run(path, store, monkeypatch):
 
 def test_the_digits_notebook_tells_what_the_record_says(digits, monkeypatch):
     """Its winner, scores and fingerprint are the study's, and it has its three figures."""
-    outputs, notebook = run(STUDIES / "digits" / "analysis.ipynb", digits.path, monkeypatch)
+    outputs, notebook = run(STUDIES / "digits" / "analysis.ipynb", digits.place, monkeypatch)
     text = "\n".join(outputs.values())
     best = digits.best
     assert f"trial {best.number}: validation {best.value:.4f}, test {best.test:.4f}" in text

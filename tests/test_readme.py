@@ -1,4 +1,4 @@
-"""The README says what is so."""
+"""The README and docs say what is so."""
 
 import re
 import tomllib
@@ -9,21 +9,25 @@ import typer.main
 
 from sweep import studyfile
 from sweep.cli.app import app
+from sweep.spacespec import SpaceSpec
+from sweep.spec import DataSpec, SearchSpec, StudySpec, TrainSpec
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
+DOCS = {file.name: file.read_text() for file in sorted((ROOT / "docs").glob("*.md"))}
 
 
-def blocks(language):
+def blocks(language, text=README):
     """The code blocks of a language."""
-    return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
+    return re.findall(rf"```{language}\n(.*?)```", text, re.DOTALL)
 
 
-def test_every_command_and_option_is_real():
-    """Each `sweep COMMAND --option` of the README exists."""
+@pytest.mark.parametrize("text", [README, *DOCS.values()], ids=["README", *DOCS])
+def test_every_command_and_option_is_real(text):
+    """Each `sweep COMMAND --option` exists."""
     commands = typer.main.get_command(app).commands
-    uses = re.findall(r"^[^#\n]*\bsweep ([a-z]+)((?: [^\n#`]*)?)", "\n".join(blocks("sh")), re.M)
-    assert {"run", "show", "export"} <= {name for name, _ in uses}
+    shown = "\n".join(blocks("sh", text))
+    uses = re.findall(r"^[^#\n]*\bsweep ([a-z]+)((?: [^\n#`]*)?)", shown, re.M)
     for name, rest in uses:
         assert name in commands, f"sweep {name}"
         options = {opt for param in commands[name].params for opt in param.opts}
@@ -45,6 +49,26 @@ def test_study_files_are_valid(tmp_path, text):
     assert studyfile.load(file)
 
 
+@pytest.mark.parametrize("text", [text for page in DOCS.values() for text in blocks("toml", page)])
+def test_parts_of_study_files_are_valid(tmp_path, text):
+    """A part shown is one that a study of some data can have."""
+    asked = tomllib.loads(text)
+    metric = asked.get("train", {}).get("metric")
+    source = "sklearn:diabetes" if metric == "rmse" else "sklearn:iris"
+    file = tmp_path / "study.toml"
+    file.write_text(f'{text}\n[data]\nsource = "{source}"\n')
+    assert studyfile.load(file)
+
+
+@pytest.mark.parametrize("page", DOCS)
+def test_keys_that_the_docs_name_are_keys(page):
+    """Every `key = ` and every word in code style that looks like a key of a study is one."""
+    tables = (StudySpec, DataSpec, TrainSpec, SearchSpec, SpaceSpec)
+    known = {key for table in tables for key in table.model_fields}
+    named = set(re.findall(r"`([a-z_]+) = ", DOCS[page]))
+    assert named <= known
+
+
 def test_the_study_file_shown_is_the_one_shipped():
     """The README's study file asks the same question as studies/digits."""
     (shown,) = blocks("toml")
@@ -54,5 +78,6 @@ def test_the_study_file_shown_is_the_one_shipped():
 
 def test_files_that_it_names_are_there():
     """Links to files of the repository lead somewhere."""
-    for target in re.findall(r"\]\((?!http)([^)#]+)", README):
-        assert (ROOT / target).exists(), target
+    for folder, text in ((ROOT, README), *((ROOT / "docs", text) for text in DOCS.values())):
+        for target in re.findall(r"\]\((?!http)([^)#]+)", text):
+            assert (folder / target).exists(), target

@@ -22,7 +22,7 @@ from trainer.replicates import train_many
 from trainer.schedules import SCHEDULES
 from trainer.state import TrainState
 from trainer.statistics import LayerStatistics
-from trainer.training import EpochRecord, run, train
+from trainer.training import EpochRecord, kept, run, train
 from trainer.understanding import Significance, Summary, feature_significance, summary
 
 if TYPE_CHECKING:
@@ -59,6 +59,7 @@ __all__ = [
     "diagnose",
     "evaluate",
     "feature_significance",
+    "kept",
     "load",
     "predict",
     "run",

@@ -21,6 +21,9 @@ GELU_SLOPE, GELU_CUBIC = math.sqrt(2 / math.pi), 0.044715
 MISH_LIMIT = 20
 """Above it, mish(z) is z to float64's precision, and exp(2 z) still fits float32."""
 
+SMALL = 2048
+"""Numbers up to which a ufunc that converts what it writes costs more than a slower one."""
+
 
 class Activation(NamedTuple):
     """How a hidden layer bends its pre-activations z."""
@@ -77,7 +80,10 @@ def relu(z: np.ndarray, out: np.ndarray) -> None:
 
 def relu_derivative(outputs: np.ndarray) -> None:
     """Overwrite max(z, 0) with 1[z > 0]; the derivative at the kink is zero."""
-    np.greater(outputs, 0, out=outputs)
+    if outputs.size < SMALL:
+        np.sign(outputs, out=outputs)  # the same of what is not negative, in a third of the time
+    else:
+        np.greater(outputs, 0, out=outputs)
 
 
 def leaky_relu(z: np.ndarray, out: np.ndarray) -> None:

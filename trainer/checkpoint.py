@@ -7,6 +7,7 @@ from dataclasses import asdict
 import numpy as np
 
 from trainer import archive
+from trainer.embeddings import EMBEDDINGS
 from trainer.progress import Progress
 from trainer.state import TrainState
 
@@ -31,12 +32,20 @@ def to_arrays(state: TrainState) -> dict[str, np.ndarray]:
         "diverged": state.diverged,
         **{f"progress.{name}": value for name, value in asdict(state.progress).items()},
     }
-    return {name: np.array(number) for name, number in numbers.items()} | state.arrays
+    arrays = {name: np.array(number) for name, number in numbers.items()} | state.arrays
+    if (embedding := state.embedding) is not None:
+        arrays["embedding"] = np.array(embedding.name)
+        arrays |= {f"embedding.{name}": part for name, part in embedding.to_arrays().items()}
+    return arrays
 
 
 def from_arrays(arrays: Mapping[str, np.ndarray]) -> TrainState:
     """The state that `to_arrays` described."""
     progress = {name: array.item() for name, array in _under("progress.", arrays).items()}
+    embedding = None
+    if "embedding" in arrays:
+        kind = EMBEDDINGS[str(arrays["embedding"])]
+        embedding = kind.from_arrays(_under("embedding.", arrays))
     return TrainState(
         epoch=arrays["epoch"].item(),
         steps=arrays["steps"].item(),
@@ -46,6 +55,7 @@ def from_arrays(arrays: Mapping[str, np.ndarray]) -> TrainState:
         current=arrays.get("current"),
         average=arrays.get("average"),
         progress=Progress(**progress),
+        embedding=embedding,
     )
 
 

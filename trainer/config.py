@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 
 from trainer.activations import ACTIVATIONS
+from trainer.embeddings import EMBEDDINGS
 from trainer.initializers import INITIALIZERS
 from trainer.losses import LOSSES
 from trainer.metrics import METRICS
@@ -29,6 +30,20 @@ class TrainConfig:
 
     norm: str = "none"
     """Of every hidden layer's pre-activations; "none" or a name in NORMS."""
+
+    embedding: str = "none"
+    """Of every numeric column, in front of the first layer; "none" or a name in EMBEDDINGS. It is
+    fitted to the training rows when training begins, and then fixed."""
+
+    bins: int = 32
+    """Of the embedding "piecewise_linear": how many a column has, at most."""
+
+    frequencies: int = 16
+    """Of the embedding "periodic": how many a column has."""
+
+    frequency_scale: float = 0.1
+    """Of the embedding "periodic": their standard deviation, in cycles a standard deviation of the
+    column."""
 
     loss: str = "softmax_cross_entropy"
     """A name in LOSSES."""
@@ -230,7 +245,15 @@ def _unknown(field: str, value: object, choices: Collection[object]) -> str:
     return f"{field} must be one of {allowed}, not {value!r}{hint}"
 
 
-_INTEGERS = {"epochs": 1, "drops": 1, "restarts": 1, "plateau": 0, "patience": 0}
+_INTEGERS = {
+    "bins": 1,
+    "frequencies": 1,
+    "epochs": 1,
+    "drops": 1,
+    "restarts": 1,
+    "plateau": 0,
+    "patience": 0,
+}
 """The least value of each."""
 
 _ABOVE_0 = (lambda value: value > 0, "a finite number above 0")
@@ -239,6 +262,7 @@ _SHARE = (lambda value: 0 <= value < 1, "a number from 0 up to, but not, 1")
 _FACTOR = (lambda value: 0 < value <= 1, "a number above 0, up to 1")
 
 _NUMBERS: dict[str, tuple[Callable[[float], bool], str]] = {
+    "frequency_scale": (lambda value: 0 < value <= 1e6, "a number above 0, up to 1e6"),
     "learning_rate": _ABOVE_0,
     "momentum": _SHARE,
     "beta1": _SHARE,
@@ -266,6 +290,7 @@ _OPTIONAL = ("beta1", "beta2")
 _CHOICES: dict[str, Collection[object]] = {
     "activation": ACTIVATIONS,
     "norm": ("none", *NORMS),
+    "embedding": ("none", *EMBEDDINGS),
     "loss": LOSSES,
     "class_weight": CLASS_WEIGHTS,
     "metric": METRICS,

@@ -1,25 +1,21 @@
 """The inner loop: one epoch of steps over memory that is laid out once."""
 
 import math
+from collections.abc import Iterator
 
 import numpy as np
 
-from trainer import regularizers
+from trainer import passes, regularizers
+from trainer.batches import Batch, Batches
 from trainer.config import TrainConfig
-from trainer.dataset import Dataset, encode, row_weights
+from trainer.dataset import Dataset, encode
 from trainer.lbfgs import lbfgs
-from trainer.network import Pass, aligned, aligned_copy
-from trainer.optimizers import OPTIMIZERS
-from trainer.prediction import build_network, judge, loss_function
+from trainer.memory import aligned, aligned_copy, blocks, flush_subnormals
+from trainer.passes import Pass
+from trainer.prediction import build_network, judge, loss_functions
 from trainer.state import TrainState
 from trainer.statistics import Statistics
-
-GATHER_ROWS = 1024
-"""Rows shuffled at a time: they stay in cache, and converting their dtype needs no second copy of
-the data."""
-
-BLOCK = 32_768
-"""Parameters updated at a time: an update passes over them ten times, and these stay in cache."""
+from trainer.updates import Updates
 
 
 class Descent:
@@ -27,7 +23,7 @@ class Descent:
 
     def __init__(self, config: TrainConfig, dataset: Dataset, state: TrainState) -> None:
         self.config, self.dataset = config, dataset
-        self.loss = loss_function(config)
+        self.loss, self.loss_gradient = loss_functions(config)
         self.steps = state.steps
         self.learning_rate = config.learning_rate
         self.parameters = aligned_copy(state.parameters if state.current is None else state.current)
@@ -43,55 +39,30 @@ class Descent:
         self.gradient = aligned((self.network.trainable,), dtype)
         self.gradients = self.network.split(self.gradient)
         self.statistics: Statistics | None = None
-        self._lay_out_updates()
+        self.updates = Updates(config, self.network, self.gradient, self.moments)
+        self.one_go = not (
+            config.optimizer == "lbfgs"
+            or config.clip_norm
+            or config.clip_value
+            or config.record_layers
+        )
+        """Whether nothing needs the whole gradient before a first part of the update."""
+        self.limited = [matrix[:-1] for matrix in self.network.matrices[:-1] if config.max_norm]
 
         rows = len(dataset.train.x)
         self.batch_size = config.batch_rows(rows)
         self.warmup_steps = config.warmup * math.ceil(rows / self.batch_size)
-        self.whole = Pass.allocate(self.network, self.batch_size, dropout=config.dropout > 0)
-        self.last = self.whole.narrow(rows % self.batch_size)
-        self.inputs = aligned((rows, n_inputs + 1), dtype)
-        self.inputs[:, -1] = 1
-        self.targets = aligned((n_outputs, rows), dtype)
-        self.row_weights = row_weights(config, dataset)
-        self.weights = None if self.row_weights is None else aligned((rows,), dtype)
-        if config.input_dropout:
-            self.input_mask = aligned((min(rows, GATHER_ROWS), n_inputs), dtype)
+        self.runs = [
+            (
+                Pass(self.network, size, dropout=config.dropout > 0),
+                Batches(config, dataset, size, self.network.sizes[-1]),
+            )
+            for size in (self.batch_size, rows % self.batch_size)
+            if size
+        ]
+        """A pass and its batches: of the whole ones, then of the rows that are left, if any."""
         self.validation_targets = aligned((n_outputs, len(dataset.validation.x)), dtype)
         encode(dataset.validation.y, self.validation_targets)
-
-    def _lay_out_updates(self) -> None:
-        """Views of what each step goes through, made once."""
-        config, parameters, gradient = self.config, self.parameters, self.gradient
-        self.blocks = [
-            (
-                parameters[block],
-                gradient[block],
-                {name: moment[block] for name, moment in self.moments.items()},
-            )
-            for block in _blocks(0, gradient.size)
-            if config.optimizer != "lbfgs"
-        ]
-        weights = [block for ends in self.network.weight_ranges() for block in _blocks(*ends)]
-        scratch = aligned((BLOCK,), parameters.dtype)
-        self.penalized = [
-            (parameters[block], gradient[block], scratch[: block.stop - block.start])
-            for block in weights
-            if config.l1 or config.l2
-        ]
-        self.averaged = [
-            (parameters[block], self.average[block], scratch[: block.stop - block.start])
-            for block in _blocks(0, parameters.size)
-            if self.average is not None
-        ]
-        self.decayed, self.limited = [], []
-        if config.optimizer != "lbfgs":
-            optimizer = OPTIMIZERS[config.optimizer]
-            self.update, self.options = optimizer.update, config.options(optimizer.options)
-            if optimizer.decoupled and config.weight_decay:
-                self.decayed = [parameters[block] for block in weights]
-        if config.max_norm:
-            self.limited = [matrix[:-1] for matrix in self.network.matrices[:-1]]
 
     def run_epoch(
         self, order: np.ndarray, learning_rate: float, rng: np.random.Generator | None
@@ -103,23 +74,47 @@ class Descent:
         """
         if self.config.record_layers:
             self.statistics = Statistics(self.network)
-        self._shuffle(order, rng)
+        first_step = self.steps
         total = squares = 0.0
-        steps = 0
-        for start in range(0, len(order), self.batch_size):
-            batch = slice(start, start + self.batch_size)
-            self.learning_rate = self._warmed(learning_rate)
-            loss, square = self._step(batch, rng)
+        for run, batches, rows in self._chunks(order):
+            loss, square = self._run_chunk(run, batches, rows, learning_rate, rng)
             total += loss
             squares += square
-            steps += 1
             if not math.isfinite(total + squares):
                 break
         if not (math.isfinite(squares) and np.isfinite(self.parameters).all()):
             total = math.nan
         for vector in (self.parameters, *self.moments.values()):
             flush_subnormals(vector)
-        return total / len(order), math.sqrt(squares / steps)
+        return total / len(order), math.sqrt(squares / (self.steps - first_step))
+
+    def _chunks(self, order: np.ndarray) -> Iterator[tuple[Pass, Batches, np.ndarray]]:
+        """Rows that are gathered at once: of whole batches, then those that are left, if any."""
+        whole = len(order) - len(order) % self.batch_size
+        parts = (order[:whole], order[whole:])
+        for (run, batches), rows in zip(self.runs, parts, strict=False):
+            for start in range(0, len(rows), batches.chunk):
+                yield run, batches, rows[start : start + batches.chunk]
+
+    def _run_chunk(
+        self,
+        run: Pass,
+        batches: Batches,
+        rows: np.ndarray,
+        learning_rate: float,
+        rng: np.random.Generator | None,
+    ) -> tuple[float, float]:
+        """A step for each batch of these rows.
+
+        Returns the loss summed over them and the sum of the squares of the gradients' norms.
+        """
+        squares = 0.0
+        for batch in batches.gather(rows, rng):
+            self.learning_rate = self._warmed(learning_rate)
+            squares += self._step(run, batch, rng)
+            if not math.isfinite(squares):
+                return math.nan, squares
+        return batches.loss(self.loss, len(rows)), squares
 
     def _warmed(self, learning_rate: float) -> float:
         """The learning rate of the next step: linear in the steps as long as it warms up."""
@@ -127,119 +122,83 @@ class Descent:
             return learning_rate
         return learning_rate * min(1.0, (self.steps + 1) / self.warmup_steps)
 
-    def _shuffle(self, order: np.ndarray, rng: np.random.Generator | None) -> None:
-        """Copy the training rows in this order, so that every batch is contiguous."""
-        x, y = self.dataset.train
-        for start in range(0, len(order), GATHER_ROWS):
-            rows = slice(start, start + GATHER_ROWS)
-            inputs = self.inputs[rows, :-1]
-            inputs[...] = x.take(order[rows], axis=0)
-            if self.config.input_dropout and rng is not None:
-                mask = self.input_mask[: len(inputs)]
-                regularizers.draw_mask(mask, self.config.input_dropout, rng)
-                inputs *= mask
-            targets = self.targets[:, rows]
-            encode(y.take(order[rows], axis=0), targets, self.config.label_smoothing)
-        if self.weights is not None and self.row_weights is not None:
-            self.weights[...] = self.row_weights[order]
-
-    def _step(self, batch: slice, rng: np.random.Generator | None) -> tuple[float, float]:
-        """One update; the loss summed over the rows and the square of the gradient's norm."""
-        config = self.config
-        run = self.whole if batch.stop <= len(self.inputs) else self.last
-        if config.dropout and rng is not None:
-            run.drop(config.dropout, rng)
-        loss = self._differentiate(run, batch)
-        square = float(np.dot(self.gradient, self.gradient))
+    def _step(self, run: Pass, batch: Batch, rng: np.random.Generator | None) -> float:
+        """One update; the square of the gradient's norm."""
+        if self.config.dropout and rng is not None:
+            run.drop(self.config.dropout, rng)
+        self._differentiate(run, batch)
         self.steps += 1
-        if config.optimizer == "lbfgs":
-            self._search(run, batch, loss)
+        if self.one_go:
+            square = self.updates.penalize_and_move(self.steps, self.learning_rate)
         else:
-            if config.clip_norm or config.clip_value:
-                regularizers.clip(self.gradient, square, config.clip_norm, config.clip_value)
-            self._update()
+            square = self.updates.penalize()
+            self._move(run, batch, square)
         for weights in self.limited:
-            regularizers.limit_norms(weights, config.max_norm)
-        if self.averaged:
-            self._average()
-        return loss * run.delta.shape[1], square
+            regularizers.limit_norms(weights, self.config.max_norm)
+        if self.average is not None:
+            self._move_average(self.average)
+        return square
 
-    def _differentiate(self, run: Pass, batch: slice) -> float:
-        """The mean loss of a batch; writes the gradient, penalties included."""
-        x, targets = self.inputs[batch].T, self.targets[:, batch]
-        weights = None if self.weights is None else self.weights[batch]
-        outputs = run.forward(x)
+    def _differentiate(self, run: Pass, batch: Batch) -> None:
+        """Write the gradient of a batch's mean loss, without penalties."""
+        x, targets, weights, outputs = batch
+        run.forward(x, outputs)
         if self.statistics is not None:
-            self.statistics.add_activations(run)
-        loss = self.loss(outputs, targets, run.delta, weights)
+            self.statistics.add_activations(run, outputs)
+        self.loss_gradient(outputs, targets, run.delta, weights)
         run.backward(x, run.delta, self.gradients)
-        for values, gradient, scratch in self.penalized:
-            regularizers.penalize(values, gradient, scratch, self.config.l1, self.config.l2)
+
+    def _move(self, run: Pass, batch: Batch, square: float) -> None:
+        """The update by those who need the whole gradient, or have to show it first."""
+        config = self.config
         if self.statistics is not None:
             self.statistics.add_gradients(self.gradients.matrices)
-        return loss
+        if config.optimizer == "lbfgs":
+            self._search(run, batch)
+            return
+        if config.clip_norm or config.clip_value:
+            regularizers.clip(self.gradient, square, config.clip_norm, config.clip_value)
+        self.updates.move(self.steps, self.learning_rate)
 
-    def _update(self) -> None:
-        for weights in self.decayed:
-            weights *= 1 - self.learning_rate * self.config.weight_decay
-        for parameters, gradient, moments in self.blocks:
-            self.update(
-                parameters,
-                gradient,
-                moments,
-                step=self.steps,
-                learning_rate=self.learning_rate,
-                **self.options,
-            )
-
-    def _search(self, run: Pass, batch: slice, loss: float) -> None:
+    def _search(self, run: Pass, batch: Batch) -> None:
         """One step of L-BFGS, whose line search takes several passes over the batch."""
-        parameters = self.parameters[: self.network.trainable]
+        x, targets, weights, first = batch
+        tried = x, targets, weights, run.outputs
+
+        def evaluate() -> float:
+            self._differentiate(run, tried)
+            self.updates.penalize()
+            return self._objective(tried)
+
+        run.outputs[...] = first
         lbfgs(
-            lambda: self._differentiate(run, batch) + self._penalty(),
-            loss + self._penalty(),
-            parameters,
+            evaluate,
+            self._objective(tried),
+            self.parameters[: self.network.trainable],
             self.gradient,
             self.moments,
             step=self.steps,
         )
 
-    def _penalty(self) -> float:
-        l1, l2 = self.config.l1, self.config.l2
-        return math.fsum(
-            l1 * float(np.absolute(weights).sum()) + l2 / 2 * float(np.dot(weights, weights))
-            for weights, _, _ in self.penalized
-        )
+    def _objective(self, batch: Batch) -> float:
+        """The mean loss of a batch and the penalties, given its outputs, which it uses up."""
+        _, targets, weights, outputs = batch
+        return self.loss(outputs, targets, weights) + self.updates.penalty()
 
-    def _average(self) -> None:
+    def _move_average(self, average: np.ndarray) -> None:
         """Move the average; its discounted weights sum to 1 from the first step on.
 
         As Adam corrects its moments (Kingma and Ba 2015, arXiv:1412.6980, section 3).
         """
         discount = self.config.ema
         rate = (1 - discount) / (1 - discount**self.steps)
-        for parameters, average, scratch in self.averaged:
-            np.subtract(parameters, average, out=scratch)
-            scratch *= rate
-            average += scratch
+        for block in blocks(average.size):
+            difference = self.parameters[block] - average[block]
+            difference *= rate
+            average[block] += difference
 
     def validate(self) -> tuple[float, float]:
         """Loss and metric of the validation rows; outputs that are not finite score NaN."""
         x, y = self.dataset.validation
-        outputs = self.judged.outputs(x)
+        outputs = passes.outputs(self.judged, x)
         return judge(self.config, self.dataset, outputs, y, self.validation_targets)
-
-
-def _blocks(start: int, stop: int) -> list[slice]:
-    return [slice(i, min(i + BLOCK, stop)) for i in range(start, stop, BLOCK)]
-
-
-def flush_subnormals(vector: np.ndarray) -> None:
-    """Set to zero what is about to become subnormal, where arithmetic is many times slower.
-
-    The weights and moments of a dead ReLU decay there and would stay: on the digits, an epoch
-    with l2 then took seven times as long.
-    """
-    limits = np.finfo(vector.dtype)
-    for block in np.split(vector, range(BLOCK, vector.size, BLOCK)):
-        block[np.absolute(block) < limits.tiny / limits.eps] = 0

@@ -14,6 +14,9 @@ and sign are judged alike. "In the end" is the mean of the last tenth of the epo
 6. Stuck: the least validation loss is not below `baseline` by FLAT of it; or, where that is not
    known, neither loss ever came down from its first value by FLAT of its scale.
 7. Converged: none of these.
+
+Where no rows were held out, the "validation" losses are of rows trained on: rule 3 is left out, as
+nothing can tell, and the words say so.
 """
 
 import math
@@ -23,7 +26,9 @@ from enum import StrEnum
 
 import numpy as np
 
+from trainer import passes
 from trainer.config import TrainConfig
+from trainer.curve import FEW, Curve
 from trainer.dataset import Dataset, Split
 from trainer.losses import LOSSES
 from trainer.prediction import build_network
@@ -32,7 +37,6 @@ from trainer.training import EpochRecord, initial_state, run
 
 FLAT = 0.01
 RISE = 0.05
-FEW = 3
 
 CONSTANT_ROWS = 4096
 """Rows that the constant prediction is fitted to, at most about."""
@@ -69,8 +73,12 @@ def diagnose(
     records: Sequence[EpochRecord],
     state: TrainState | None = None,
     dataset: Dataset | None = None,
+    *,
+    held_out: bool = True,
 ) -> Diagnosis:
     """The verdict on a training, by the rules above.
+
+    `held_out` says whether the validation rows are others than those trained on.
 
     `dataset` gives the baseline. Without it, a network that ignores its inputs but has learned how
     frequent each class is may pass for converged, and one that learned all there is in its first
@@ -89,10 +97,13 @@ def diagnose(
     baseline = math.nan if dataset is None else constant_loss(config, dataset)
     # Losses near the largest float overflow in the rules, and then no rule holds.
     with np.errstate(over="ignore", invalid="ignore"):
-        verdict, text = _judge(Curve(train), Curve(validation), baseline)
+        verdict, text = _judge(Curve(train), Curve(validation), baseline, held_out)
         numbers = _numbers(records, Curve(train), Curve(validation), baseline)
     known = {name: number for name, number in numbers.items() if not math.isnan(number)}
-    return Diagnosis(verdict, text.format(**numbers), known)
+    judged = "validation loss" if held_out else "loss of rows trained on"
+    if not held_out and verdict in (Verdict.CONVERGED, Verdict.STILL_IMPROVING):
+        text = f"{text} {UNSEEN}"
+    return Diagnosis(verdict, text.format(**numbers, judged=judged), known)
 
 
 def constant_loss(config: TrainConfig, dataset: Dataset) -> float:
@@ -122,58 +133,13 @@ def constant_loss(config: TrainConfig, dataset: Dataset) -> float:
     return min(record.validation_loss for record in records)
 
 
-@dataclass(frozen=True, slots=True)
-class Curve:
-    """The losses of successive epochs."""
-
-    losses: np.ndarray
-    """(epochs,), finite."""
-
-    @property
-    def best(self) -> int:
-        """Where the least loss first was."""
-        return int(self.losses.argmin())
-
-    @property
-    def scale(self) -> float:
-        """What a change of the loss is measured by; above 0."""
-        least = float(self.losses.min())
-        size = max(abs(least), float(self.losses[0]) - least)
-        return max(size, float(np.finfo(np.float64).tiny))
-
-    @property
-    def improvement(self) -> float:
-        """From the first loss to the least, of the scale."""
-        return float(self.losses[0] - self.losses.min()) / self.scale
-
-    @property
-    def rise(self) -> float:
-        """From the least loss to the mean of the last tenth, of the scale."""
-        return (self.end - float(self.losses.min())) / self.scale
-
-    @property
-    def end(self) -> float:
-        """Mean of the last tenth."""
-        return float(self.losses[-max(1, len(self.losses) // 10) :].mean())
-
-    def trend(self) -> tuple[float, float]:
-        """How far a line through the second half falls, and the scatter around it, of the scale."""
-        half = self.losses[-max(FEW, len(self.losses) // 2) :]
-        if len(half) < FEW:
-            return math.nan, math.nan
-        t = np.linspace(-1, 1, len(half))
-        slope = float(t @ half / (t @ t))
-        rest = half - half.mean() - slope * t
-        return -2 * slope / self.scale, float(rest.std()) / self.scale
-
-
-def _judge(train: Curve, validation: Curve, baseline: float) -> tuple[Verdict, str]:
+def _judge(train: Curve, validation: Curve, baseline: float, held_out: bool) -> tuple[Verdict, str]:
     """The verdict on finite losses, and the words for it; a baseline of NaN is not known."""
     least = float(validation.losses.min())
     fall, scatter = validation.trend()
     if len(train.losses) < FEW:
         return Verdict.STILL_IMPROVING, SHORT
-    if validation.rise > RISE and train.end < train.losses[validation.best]:
+    if held_out and validation.rise > RISE and train.end < train.losses[validation.best]:
         return Verdict.OVERFITTING, OVERFITTING
     if train.rise > RISE:
         return Verdict.STUCK, RISING
@@ -226,9 +192,11 @@ def _first_not_finite(config: TrainConfig, state: TrainState, dataset: Dataset) 
     """The first of the parameters and, on some training rows, the activations, in the order of a
     forward pass."""
     parameters = state.parameters if state.current is None else state.current
-    network = build_network(config, parameters, dataset.n_inputs, dataset.n_outputs)
+    embedding, x = state.embedding, dataset.train.x[:CONSTANT_ROWS]
+    network = build_network(config, parameters, dataset.n_inputs, dataset.n_outputs, embedding)
     with np.errstate(all="ignore"):
-        _, batch, run_ = next(network.folded().batches(dataset.train.x[:CONSTANT_ROWS]))
+        features = x if embedding is None else embedding.transform(x)
+        _, batch, run_ = next(passes.batches(network.folded(), features))
         run_.forward(batch)
     names = [f"hidden layer {number}" for number, _ in enumerate(run_.hidden, start=1)]
     values = [*(layer.h for layer in run_.hidden), run_.outputs]
@@ -255,25 +223,29 @@ RISING = (
     "clip_norm."
 )
 CONSTANT = (
-    "the least validation loss, {validation_least:.4g}, is no better than the {baseline:.4g} of a "
+    "the least {judged}, {validation_least:.4g}, is no better than the {baseline:.4g} of a "
     "constant prediction. Use a learning_rate 10 times larger or smaller, or another activation "
     "or initializer; or the inputs may say nothing of the targets."
 )
 UNMOVED = (
     "the training loss went from {train_first:.4g} to {train_least:.4g} at the least, the "
-    "validation loss from {validation_first:.4g} to {validation_least:.4g}. Use a larger "
+    "{judged} from {validation_first:.4g} to {validation_least:.4g}. Use a larger "
     "learning_rate, or another activation or initializer."
 )
 SHORT = (
-    "too few epochs, {epochs}, with a validation loss of {validation_least:.4g} at the least, to "
+    "too few epochs, {epochs}, with a {judged} of {validation_least:.4g} at the least, to "
     "show a trend. More epochs would help."
 )
 FALLING = (
-    "the validation loss, {validation_end:.4g} in the end, fell by {fall:.1%} of its scale over "
+    "the {judged}, {validation_end:.4g} in the end, fell by {fall:.1%} of its scale over "
     "the second half of {epochs} epochs. A larger learning_rate or more epochs would help."
 )
 CONVERGED = (
-    "the validation loss is {validation_end:.4g} in the end and was {validation_least:.4g} at its "
+    "the {judged} is {validation_end:.4g} in the end and was {validation_least:.4g} at its "
     "least, after epoch {validation_least_epoch}; over the second half of {epochs} epochs it fell "
     "by {fall:.1%} of its scale."
+)
+UNSEEN = (
+    "No rows were held out, so that overfitting could not show: set patience, or look at the score "
+    "of other rows."
 )

@@ -1,323 +1,34 @@
-"""The trainer as scikit-learn estimators; the only module here that imports scikit-learn.
+"""The trainer as scikit-learn estimators.
 
 Inputs, and the targets of a regression, are shifted and scaled to mean 0 and variance 1 over the
 rows that are trained on; predictions are in the data's own units.
 """
 
 import math
-import os
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
-from typing import Any, NamedTuple, Self
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Self
 
 import numpy as np
-from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
-from sklearn.utils import check_random_state, column_or_1d, compute_class_weight
+from sklearn.base import ClassifierMixin, RegressorMixin
+from sklearn.utils import column_or_1d, compute_class_weight
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import check_classification_targets, type_of_target
-from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
-from trainer import modelfile, onnx, understanding
-from trainer.config import TrainConfig
 from trainer.dataset import Dataset, Split
-from trainer.diagnosis import diagnose
 from trainer.losses import LOSSES
-from trainer.network import Network
-from trainer.prediction import build_network, to_predictions
-from trainer.state import TrainState
-from trainer.training import EpochRecord, initial_state, run
-
-ROWS = 16_384
-"""Rows standardised and predicted at a time: prediction takes the same memory for any number."""
-
-JUDGED = 1024
-"""Training rows that each epoch is judged on where none are held out, at most."""
+from trainer.mlp import MLP
+from trainer.rows import Rows, Units, moments
 
 EVERYWHERE = (-math.inf, math.inf)
 
 
-class Rows(NamedTuple):
-    """Checked rows; y is (rows,) labels from 0, or (rows, outputs) values."""
-
-    x: np.ndarray
-    y: np.ndarray
-    weights: np.ndarray | None
-
-    def where(self, chosen: np.ndarray | slice) -> "Rows":
-        """Those that a mask (rows,) or a slice chooses."""
-        weights = None if self.weights is None else self.weights[chosen]
-        return Rows(self.x[chosen], self.y[chosen], weights)
-
-
-@dataclass(kw_only=True, eq=False, repr=False)
-class _MLP(BaseEstimator):  # type: ignore[misc]
-    """What the classifier and the regressor share: a parameter for each field of TrainConfig."""
-
-    neurons: Sequence[int] = (100,)
-    activation: str | Sequence[str] = "relu"
-    norm: str = "none"
-    loss: str = "softmax_cross_entropy"
-    huber_delta: float = 1.0
-    quantile: float = 0.5
-    label_smoothing: float = 0.0
-    metric: str = "accuracy"
-    optimizer: str = "adam"
-    momentum: float = 0.9
-    beta1: float | None = None
-    beta2: float | None = None
-    learning_rate: float = 1e-3
-    schedule: str = "constant"
-    decay: float = 0.1
-    drops: int = 2
-    restarts: int = 3
-    warmup: float = 0.0
-    plateau: int = 0
-    plateau_factor: float = 0.1
-    initializer: str = "auto"
-    batch_size: int | str = 32
-    l1: float = 0.0
-    l2: float = 0.0
-    weight_decay: float = 0.0
-    dropout: float = 0.0
-    input_dropout: float = 0.0
-    max_norm: float = 0.0
-    clip_norm: float = 0.0
-    clip_value: float = 0.0
-    ema: float = 0.0
-    patience: int = 0
-    epochs: int = 200
-    dtype: str = "float32"
-    record_layers: bool = False
-
-    standardize: bool = True
-    """Whether to shift and scale to mean 0 and variance 1."""
-
-    validation_fraction: float = 0.1
-    """Share of the rows that fit holds out to stop by, where `patience` is set."""
-
-    random_state: int | np.random.RandomState | None = None
-    """Decides the initial weights, the order of the rows, and which are held out."""
-
-    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
-        """Train afresh for `epochs`, or less where `patience` stops it.
-
-        X (rows, features); y (rows,) or, in regression, (rows, outputs); sample_weight (rows,), 0
-        or above. With `patience`, `validation_fraction` of the rows are held out to stop by.
-        Raises ValueError where the training diverges.
-        """
-        rows = self._rows(X, y, sample_weight, reset=True)
-        config = self._config()
-        self._begin()
-        if not config.patience:
-            return self._train(config, rows)
-        held_out = self._held_out(rows.y)
-        return self._train(config, rows.where(~held_out), held_out=rows.where(held_out))
-
-    def _partial_fit(self, X: Any, y: Any, sample_weight: Any, classes: Any = None) -> Self:
-        state: TrainState | None = getattr(self, "state_", None)
-        rows = self._rows(X, y, sample_weight, reset=state is None, classes=classes)
-        config = self._config()
-        if state is None:
-            self._begin()
-        elif not config.ema:
-            # What early stopping kept for going on is not of a training without it.
-            state = replace(state, current=None)
-        until = 1 if state is None else state.epoch + 1
-        config = replace(config, epochs=max(config.epochs, until), patience=0)
-        return self._train(config, rows, state, until)
-
-    def _config(self) -> TrainConfig:
-        names = {field.name for field in fields(TrainConfig)} - {"class_weight"}
-        return TrainConfig(**{name: modelfile.plain(getattr(self, name)) for name in names})
-
-    def _begin(self) -> None:
-        self.seed_ = int(check_random_state(self.random_state).randint(2**31 - 1))
-        self.history_: list[EpochRecord] = []
-
-    def _train(
-        self,
-        config: TrainConfig,
-        rows: Rows,
-        state: TrainState | None = None,
-        until: int | None = None,
-        held_out: Rows | None = None,
-    ) -> Self:
-        if isinstance(config.batch_size, int):
-            config = replace(config, batch_size=min(config.batch_size, len(rows.x)))
-        rows = self._weighed(rows)
-        if state is None:
-            self._learn_units(rows)
-        judged = held_out or rows.where(slice(None, None, -(-len(rows.x) // JUDGED)))
-        dataset = self._dataset(rows, judged)
-        # Not left to `run`: the first rows of a partial_fit may be of one class.
-        state = state or initial_state(config, dataset, self.seed_)
-        records, self.state_ = run(config, dataset, self.seed_, state, until)
-        self.config_, self.n_rows_ = config, len(rows.x)
-        self.history_ = self.history_ + records
-        # Not of a part: the baseline would take longer than the epoch.
-        whole = dataset if until is None else None
-        self.diagnosis_ = diagnose(config, self.history_, self.state_, whole)
-        if self.state_.diverged:
-            raise ValueError(self.diagnosis_.text)
-        return self
-
-    def _rows(self, X: Any, y: Any, sample_weight: Any, reset: bool, classes: Any = None) -> Rows:
-        """Checked and encoded, without the rows whose weight is 0."""
-        x, y = validate_data(
-            self, X, y, reset=reset, multi_output=True, dtype=(np.float64, np.float32)
-        )
-        if sample_weight is None:
-            return self._encoded(Rows(x, y, None), reset, classes)
-        weights = _check_sample_weight(sample_weight, x, dtype=np.float64)
-        kept = weights > 0
-        if (weights < 0).any() or not kept.any():
-            raise ValueError(
-                f"sample_weight must be 0 or above, and above 0 in some row; the least is "
-                f"{weights.min()} and the greatest {weights.max()}"
-            )
-        return self._encoded(Rows(x, y, weights).where(kept), reset, classes)
-
-    def _encoded(self, rows: Rows, reset: bool, classes: Any) -> Rows:
-        """With labels from 0, or values (rows, outputs)."""
-        raise NotImplementedError
-
-    def _weighed(self, rows: Rows) -> Rows:
-        """With the weights of their classes."""
-        return rows
-
-    def _held_out(self, y: np.ndarray) -> np.ndarray:
-        """A mask of the rows to judge by: in classification, of each class its share."""
-        count = int(self.validation_fraction * len(y))
-        if not 0 < count < len(y):
-            raise ValueError(
-                f"validation_fraction must hold out at least 1 of the {len(y)} rows and leave 1, "
-                f"not {self.validation_fraction!r}; with patience=0 none are held out"
-            )
-        order = np.random.default_rng(self.seed_).permutation(len(y))
-        if y.ndim == 1:
-            order = order[np.argsort(y[order], kind="stable")]
-        mask = np.zeros(len(y), bool)
-        mask[order[((np.arange(count) + 0.5) * len(y) / count).astype(int)]] = True
-        return mask
-
-    def _learn_units(self, rows: Rows) -> None:
-        self.input_mean_, self.input_scale_ = _moments(rows.x, rows.weights, self.standardize)
-
-    def _dataset(self, rows: Rows, judged: Rows) -> Dataset:
-        raise NotImplementedError
-
-    def _output_units(self) -> tuple[np.ndarray, np.ndarray] | None:
-        return None
-
-    def _indicators(self) -> bool:
-        """Whether targets are columns of 0 and 1."""
-        return False
-
-    def _inputs(self, x: np.ndarray, dtype: str) -> np.ndarray:
-        scaled: np.ndarray = np.subtract(x, self.input_mean_, out=np.empty(x.shape, dtype))
-        scaled /= self.input_scale_
-        return scaled
-
-    def _checked(self, X: Any) -> np.ndarray:
-        check_is_fitted(self)
-        x = validate_data(self, X, reset=False, dtype=(np.float64, np.float32))
-        return np.asarray(x)
-
-    def _outputs(self, X: Any) -> np.ndarray:
-        """The network's raw outputs (rows, outputs)."""
-        x = self._checked(X)
-        network = self._network()
-        with np.errstate(all="ignore"):
-            parts = [
-                network.outputs(self._inputs(x[i : i + ROWS], "float64"))
-                for i in range(0, len(x), ROWS)
-            ]
-        return np.concatenate(parts)
-
-    def _predictions(self, X: Any) -> np.ndarray:
-        """Probabilities, or values in the network's units: (rows, outputs)."""
-        outputs = self._outputs(X)
-        with np.errstate(all="ignore"):
-            return to_predictions(self.config_, outputs, values=self._indicators())
-
-    def _network(self) -> Network:
-        # In float32, the other rows given would show in the seventh digit of a row's outputs.
-        parameters = self.state_.parameters.astype(np.float64)
-        return build_network(self.config_, parameters, self.n_features_in_, self.n_outputs_)
-
-    def summary(self) -> understanding.Summary:
-        """Layers, shapes, parameters and floating-point operations an epoch."""
-        check_is_fitted(self)
-        return understanding.summary(
-            self.config_, self.n_features_in_, self.n_outputs_, self.n_rows_
-        )
-
-    def input_gradient(self, X: Any) -> np.ndarray:
-        """How far each raw output moves with each input, (rows, outputs, features).
-
-        An output is a logit in classification; in regression it is in the target's standardised
-        units.
-        """
-        x = self._checked(X)
-        slopes = self._network().input_gradient(self._inputs(x, "float64"))
-        return np.asarray(slopes / self.input_scale_)
-
-    def feature_significance(
-        self, X: Any, y: Any, repeats: int = 5, seed: int = 0
-    ) -> list[understanding.Significance]:
-        """How much each feature matters on these rows; `pandas.DataFrame` takes it as it is."""
-        check_is_fitted(self)
-        rows = self._rows(X, y, None, reset=False)
-        dataset = self._dataset(rows, rows.where(slice(1)))
-        return understanding.feature_significance(
-            self.config_,
-            self.state_.parameters,
-            dataset,
-            dataset.train,
-            names=getattr(self, "feature_names_in_", None),
-            repeats=repeats,
-            seed=seed,
-        )
-
-    def to_onnx(self, path: str | os.PathLike[str]) -> None:
-        """Write the network as an ONNX model of rows in the data's units; see `trainer.onnx`."""
-        check_is_fitted(self)
-        onnx.to_onnx(
-            path,
-            self.config_,
-            self.state_.parameters,
-            self.n_features_in_,
-            self.n_outputs_,
-            input_units=(self.input_mean_, self.input_scale_),
-            output_units=self._output_units(),
-            indicators=self._indicators(),
-        )
-
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the fitted estimator to an archive without pickle; `load` reads it.
-
-        Raises TypeError where a parameter or a label is of a kind that cannot be written.
-        """
-        check_is_fitted(self)
-        fitted = {name: value for name, value in vars(self).items() if name.endswith("_")}
-        modelfile.write(path, type(self).__name__, self.get_params(), fitted)
-
-    @classmethod
-    def load(cls, path: str | os.PathLike[str]) -> Self:
-        """The estimator saved at `path`; ArchiveError if it is damaged or of another kind."""
-        parameters, fitted = modelfile.read(path, cls.__name__)
-        model = cls(**parameters)
-        for name, value in fitted.items():
-            setattr(model, name, value)
-        return model
-
-
-def _gives_probabilities(model: "_MLP") -> bool:
+def _gives_probabilities(model: MLP) -> bool:
     return model.loss in LOSSES and LOSSES[model.loss].probabilities is not None
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
-class MLPClassifier(ClassifierMixin, _MLP):  # type: ignore[misc]
+class MLPClassifier(ClassifierMixin, MLP):  # type: ignore[misc]
     """A multilayer perceptron that classifies; its parameters are the fields of TrainConfig.
 
     Labels are of any kind that NumPy sorts; with the loss "sigmoid_cross_entropy" and a metric of
@@ -332,7 +43,7 @@ class MLPClassifier(ClassifierMixin, _MLP):  # type: ignore[misc]
     def partial_fit(self, X: Any, y: Any, classes: Any = None, sample_weight: Any = None) -> Self:
         """Train one more epoch, on these rows; the first call needs all the `classes`.
 
-        The first call's rows set how the inputs are standardised.
+        The first call's rows set how the inputs are standardised and embedded.
         """
         if classes is None and not hasattr(self, "state_"):
             raise ValueError("classes must hold every label in the first call of partial_fit")
@@ -421,7 +132,7 @@ class MLPClassifier(ClassifierMixin, _MLP):  # type: ignore[misc]
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
-class MLPRegressor(RegressorMixin, _MLP):  # type: ignore[misc]
+class MLPRegressor(RegressorMixin, MLP):  # type: ignore[misc]
     """A multilayer perceptron that predicts values; its parameters are the fields of TrainConfig.
 
     `standardize` is of the inputs and of the targets, except for counts (loss "poisson").
@@ -437,7 +148,7 @@ class MLPRegressor(RegressorMixin, _MLP):  # type: ignore[misc]
         return tags
 
     def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
-        """Train one more epoch, on these rows; the first call's set the units."""
+        """Train one more epoch, on these rows; the first call's set the units and the embedding."""
         return self._partial_fit(X, y, sample_weight)
 
     def predict(self, X: Any) -> np.ndarray:
@@ -459,9 +170,9 @@ class MLPRegressor(RegressorMixin, _MLP):  # type: ignore[misc]
         super()._learn_units(rows)
         # Shifting would leave the range of counts and the like.
         standardize = self.standardize and LOSSES[self.loss].target_range == EVERYWHERE
-        self.target_mean_, self.target_scale_ = _moments(rows.y, rows.weights, standardize)
+        self.target_mean_, self.target_scale_ = moments(rows.y, rows.weights, standardize)
 
-    def _output_units(self) -> tuple[np.ndarray, np.ndarray]:
+    def _output_units(self) -> Units:
         return self.target_mean_, self.target_scale_
 
     def _dataset(self, rows: Rows, judged: Rows) -> Dataset:
@@ -470,25 +181,3 @@ class MLPRegressor(RegressorMixin, _MLP):  # type: ignore[misc]
             Split(self._inputs(r.x, self.dtype), (r.y - mean) / scale) for r in (rows, judged)
         )
         return Dataset(train, validation, target_scale=scale, weights=rows.weights)
-
-
-def _moments(
-    values: np.ndarray, weights: np.ndarray | None, standardize: bool
-) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and standard deviation of each column; 0 and 1 if not to standardize."""
-    columns = values.shape[1]
-    if not standardize:
-        return np.zeros(columns), np.ones(columns)
-    if weights is None:
-        weights = np.ones(len(values))
-    blocks = [slice(i, i + ROWS) for i in range(0, len(values), ROWS)]
-
-    def average(function: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
-        sums = [(weights[b, np.newaxis] * function(values[b])).sum(axis=0) for b in blocks]
-        return np.asarray(np.sum(sums, axis=0) / weights.sum())
-
-    mean = average(lambda block: block)
-    scale = np.sqrt(average(lambda block: np.square(block - mean)))
-    # Not where scale is 0: by rounding, it may be a little more.
-    scale[np.ptp(values, axis=0) == 0] = 1
-    return mean, scale

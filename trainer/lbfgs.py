@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
-from trainer.network import aligned_copy
+from trainer.memory import aligned_copy
 
 MEMORY = 10
 """Pairs of differences kept, of parameters and of gradients."""

@@ -1,9 +1,9 @@
-"""Losses from raw outputs, each with its gradient fused.
+"""Losses from raw outputs, each fused with what makes the outputs probabilities, and its gradient.
 
 A loss takes raw outputs and targets (outputs, rows), and weights (rows,) or None for all 1. It
-returns sum_r w_r l_r / rows, where l_r is a row's loss, writes the gradient of that with respect to
-the raw outputs, and may overwrite the raw outputs. Over several outputs, l_r is their mean, except
-where it says otherwise.
+returns sum_r w_r l_r / rows, where l_r is a row's loss, and may overwrite the raw outputs. Over
+several outputs, l_r is their mean, except where it says otherwise. Its gradient with respect to the
+raw outputs is a function of its own, in `trainer.gradients`: a step of training needs no value.
 """
 
 import math
@@ -12,113 +12,71 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
-LEAST_LOG_VARIANCE = math.log(1e-6)
-"""Of `gaussian_nll`, as in PyTorch's GaussianNLLLoss."""
+from trainer import gradients
+from trainer.gradients import LEAST_LOG_VARIANCE
 
 
 def softmax_cross_entropy(
-    outputs: np.ndarray,
-    targets: np.ndarray,
-    gradient: np.ndarray,
-    weights: np.ndarray | None = None,
+    outputs: np.ndarray, targets: np.ndarray, weights: np.ndarray | None = None
 ) -> float:
     """-sum_k t_k log softmax(outputs)_k, where a row's targets sum to 1."""
-    outputs -= outputs.max(axis=0)
-    np.multiply(outputs, targets, out=gradient)
-    if weights is not None:
-        gradient *= weights
-    chosen = gradient.sum()
-    # No smaller probability matters, and subnormal ones make the matrix products crawl.
-    np.maximum(outputs, -50, out=outputs)
-    np.exp(outputs, out=gradient)
-    sums = gradient.sum(axis=0)
-    gradient /= sums
-    gradient -= targets
-    _scale(gradient, weights, 1 / len(sums))
-    logarithms = np.log(sums)
-    if weights is not None:
-        logarithms *= weights
-    return float(logarithms.sum() - chosen) / len(sums)
+    outputs -= np.maximum.reduce(outputs)
+    chosen = np.einsum("or,or->r", outputs, targets)
+    losses = np.log(np.add.reduce(np.exp(outputs, out=outputs)))
+    losses -= chosen
+    return _mean(losses, weights)
 
 
 def sigmoid_cross_entropy(
-    outputs: np.ndarray,
-    targets: np.ndarray,
-    gradient: np.ndarray,
-    weights: np.ndarray | None = None,
+    outputs: np.ndarray, targets: np.ndarray, weights: np.ndarray | None = None
 ) -> float:
     """-t log s - (1 - t) log(1 - s), where s = sigmoid(outputs) and t is from 0 to 1.
 
     Computed as max(z, 0) - z t + log(1 + exp(-|z|)), which neither overflows nor cancels. One
     output is binary classification, several are classes or labels that do not exclude each other.
     """
-    np.absolute(outputs, out=gradient)
-    np.negative(gradient, out=gradient)
-    np.exp(gradient, out=gradient)
-    np.log1p(gradient, out=gradient)
-    gradient += np.maximum(outputs, 0)
-    gradient -= outputs * targets
-    loss = _mean(gradient, weights)
-    np.multiply(outputs, 0.5, out=gradient)
-    np.tanh(gradient, out=gradient)
-    gradient *= 0.5
-    gradient += 0.5
-    gradient -= targets
-    _scale(gradient, weights, 1 / gradient.size)
-    return loss
+    losses = np.absolute(outputs)
+    np.negative(losses, out=losses)
+    np.exp(losses, out=losses)
+    np.log1p(losses, out=losses)
+    losses += np.maximum(outputs, 0)
+    outputs *= targets
+    losses -= outputs
+    return _mean(losses, weights)
 
 
-def hinge(
-    outputs: np.ndarray,
-    targets: np.ndarray,
-    gradient: np.ndarray,
-    weights: np.ndarray | None = None,
-) -> float:
+def hinge(outputs: np.ndarray, targets: np.ndarray, weights: np.ndarray | None = None) -> float:
     """max(0, 1 - (2 t - 1) z) for targets 0 or 1: each class against all the others.
 
     Rifkin and Klautau 2004, In Defense of One-Vs-All Classification, JMLR 5, section 2.
     """
-    np.multiply(targets, -2, out=gradient)
-    gradient += 1
-    outputs *= gradient
+    outputs *= 1 - 2 * targets
     outputs += 1
-    gradient *= outputs > 0
     np.maximum(outputs, 0, out=outputs)
-    _scale(gradient, weights, 1 / gradient.size)
     return _mean(outputs, weights)
 
 
 def mean_squared(
-    outputs: np.ndarray,
-    targets: np.ndarray,
-    gradient: np.ndarray,
-    weights: np.ndarray | None = None,
+    outputs: np.ndarray, targets: np.ndarray, weights: np.ndarray | None = None
 ) -> float:
     """The squared difference; scikit-learn minimises half of it."""
-    np.subtract(outputs, targets, out=gradient)
-    np.square(gradient, out=outputs)
-    _scale(gradient, weights, 2 / gradient.size)
+    outputs -= targets
+    np.square(outputs, out=outputs)
     return _mean(outputs, weights)
 
 
 def mean_absolute(
-    outputs: np.ndarray,
-    targets: np.ndarray,
-    gradient: np.ndarray,
-    weights: np.ndarray | None = None,
+    outputs: np.ndarray, targets: np.ndarray, weights: np.ndarray | None = None
 ) -> float:
     """The absolute difference; its derivative at zero is zero."""
     outputs -= targets
-    np.sign(outputs, out=gradient)
     np.absolute(outputs, out=outputs)
-    _scale(gradient, weights, 1 / gradient.size)
     return _mean(outputs, weights)
 
 
 def huber(
     outputs: np.ndarray,
     targets: np.ndarray,
-    gradient: np.ndarray,
     weights: np.ndarray | None = None,
     *,
     huber_delta: float = 1.0,
@@ -128,17 +86,15 @@ def huber(
     Computed as c (e - c / 2), where c is e clipped to +/- delta, which is also the derivative.
     """
     outputs -= targets
-    np.clip(outputs, -huber_delta, huber_delta, out=gradient)
-    outputs -= 0.5 * gradient
-    outputs *= gradient
-    _scale(gradient, weights, 1 / gradient.size)
+    clipped = np.clip(outputs, -huber_delta, huber_delta)
+    outputs -= 0.5 * clipped
+    outputs *= clipped
     return _mean(outputs, weights)
 
 
 def quantile(
     outputs: np.ndarray,
     targets: np.ndarray,
-    gradient: np.ndarray,
     weights: np.ndarray | None = None,
     *,
     quantile: float = 0.5,
@@ -147,59 +103,35 @@ def quantile(
 
     The check function of Koenker and Bassett 1978, also called the pinball loss.
     """
-    np.greater(outputs, targets, out=gradient)
-    gradient -= quantile
     outputs -= targets
-    outputs *= gradient
-    _scale(gradient, weights, 1 / gradient.size)
+    outputs *= (outputs > 0) - outputs.dtype.type(quantile)
     return _mean(outputs, weights)
 
 
-def poisson(
-    outputs: np.ndarray,
-    targets: np.ndarray,
-    gradient: np.ndarray,
-    weights: np.ndarray | None = None,
-) -> float:
+def poisson(outputs: np.ndarray, targets: np.ndarray, weights: np.ndarray | None = None) -> float:
     """exp(z) - t z: the negative log-likelihood of counts t of mean exp(z), without log(t!)."""
-    np.exp(outputs, out=gradient)
+    losses = np.exp(outputs)
     outputs *= targets
-    np.subtract(gradient, outputs, out=outputs)
-    gradient -= targets
-    _scale(gradient, weights, 1 / gradient.size)
-    return _mean(outputs, weights)
+    losses -= outputs
+    return _mean(losses, weights)
 
 
 def gaussian_nll(
-    outputs: np.ndarray,
-    targets: np.ndarray,
-    gradient: np.ndarray,
-    weights: np.ndarray | None = None,
+    outputs: np.ndarray, targets: np.ndarray, weights: np.ndarray | None = None
 ) -> float:
     """(s + (t - m)^2 exp(-s)) / 2, where outputs are the means m over the log variances s.
 
-    Outputs and gradient are (2 targets, rows). Nix and Weigend 1994, without log(2 pi) / 2.
+    Outputs are (2 targets, rows). Nix and Weigend 1994, without log(2 pi) / 2.
     """
-    n = len(targets)
-    means, log_variances = outputs[:n], outputs[n:]
+    means, log_variances = outputs[: len(targets)], outputs[len(targets) :]
     # For the loss and both gradients, as in PyTorch: else a variance that is too small could not
     # grow again.
     np.maximum(log_variances, LEAST_LOG_VARIANCE, out=log_variances)
-    errors, excess = gradient[:n], gradient[n:]
-    np.subtract(means, targets, out=errors)
-    np.square(errors, out=means)
-    np.negative(log_variances, out=excess)
-    np.exp(excess, out=excess)
-    errors *= excess
-    means *= excess
+    means -= targets
+    np.square(means, out=means)
+    means *= np.exp(-log_variances)
     log_variances += means
-    np.subtract(0.5, 0.5 * means, out=excess)
-    _scale(gradient, weights, 1 / targets.size)
     return _mean(log_variances, weights) / 2
-
-
-def _scale(gradient: np.ndarray, weights: np.ndarray | None, factor: float) -> None:
-    gradient *= factor if weights is None else weights * factor
 
 
 def _mean(losses: np.ndarray, weights: np.ndarray | None) -> float:
@@ -234,7 +166,10 @@ class Loss(NamedTuple):
     """A loss, the data it suits, and what its raw outputs say."""
 
     function: Callable[..., float]
-    """`function(outputs, targets, gradient, weights=None, **options)`, see above."""
+    """`function(outputs, targets, weights=None, **options)`, see above."""
+
+    gradient: Callable[..., None]
+    """`gradient(outputs, targets, gradient, weights=None, **options)` writes into `gradient`."""
 
     kind: Literal["classification", "regression"] | None = None
     """The data it suits; None is either."""
@@ -255,17 +190,30 @@ class Loss(NamedTuple):
 
 
 LOSSES = {
-    "gaussian_nll": Loss(gaussian_nll, "regression", values=means, outputs_per_target=2),
-    "hinge": Loss(hinge, "classification", target_range=(0, 1)),
-    "huber": Loss(huber, "regression", options=("huber_delta",)),
-    "mean_absolute": Loss(mean_absolute, "regression"),
-    "mean_squared": Loss(mean_squared),
-    "poisson": Loss(poisson, "regression", values=np.exp, target_range=(0, math.inf)),
-    "quantile": Loss(quantile, "regression", options=("quantile",)),
+    "gaussian_nll": Loss(
+        gaussian_nll, gradients.gaussian_nll, "regression", values=means, outputs_per_target=2
+    ),
+    "hinge": Loss(hinge, gradients.hinge, "classification", target_range=(0, 1)),
+    "huber": Loss(huber, gradients.huber, "regression", options=("huber_delta",)),
+    "mean_absolute": Loss(mean_absolute, gradients.mean_absolute, "regression"),
+    "mean_squared": Loss(mean_squared, gradients.mean_squared),
+    "poisson": Loss(
+        poisson, gradients.poisson, "regression", values=np.exp, target_range=(0, math.inf)
+    ),
+    "quantile": Loss(quantile, gradients.quantile, "regression", options=("quantile",)),
     "sigmoid_cross_entropy": Loss(
-        sigmoid_cross_entropy, "classification", normalized_sigmoid, sigmoid, (0, 1)
+        sigmoid_cross_entropy,
+        gradients.sigmoid_cross_entropy,
+        "classification",
+        normalized_sigmoid,
+        sigmoid,
+        (0, 1),
     ),
     "softmax_cross_entropy": Loss(
-        softmax_cross_entropy, "classification", softmax, target_range=(0, 1)
+        softmax_cross_entropy,
+        gradients.softmax_cross_entropy,
+        "classification",
+        softmax,
+        target_range=(0, 1),
     ),
 }

@@ -9,6 +9,7 @@ import numpy as np
 from trainer import losses
 from trainer.activations import LEAK, SELU_ALPHA, SELU_SCALE
 from trainer.config import TrainConfig
+from trainer.embeddings import Embedding, Periodic, PiecewiseLinear
 from trainer.losses import LOSSES
 from trainer.norms import EPSILON
 from trainer.prediction import build_network
@@ -52,6 +53,7 @@ def to_onnx(
     n_inputs: int,
     n_outputs: int,
     *,
+    embedding: Embedding | None = None,
     input_units: tuple[np.ndarray, np.ndarray] | None = None,
     output_units: tuple[np.ndarray, np.ndarray] | None = None,
     indicators: bool = False,
@@ -59,20 +61,25 @@ def to_onnx(
     """Write a model of `trainer.predict`, from "x" (rows, n_inputs) to "y" (rows, n_outputs).
 
     All is in float32. y are class probabilities where the loss gives them, else values, and with
-    `indicators` each column's own probability. Units are (means, scales), of shape (n_inputs,) or
-    (n_outputs,): what the inputs were standardised with, and what values are multiplied by and
-    moved to. Raises ImportError without the extra "onnx".
+    `indicators` each column's own probability. `embedding` is the TrainState's, and becomes part of
+    the model. Units are (means, scales), of shape (n_inputs,) or (n_outputs,): what the inputs were
+    standardised with, and what values are multiplied by and moved to. Raises ImportError without
+    the extra "onnx".
     """
     try:
         from onnx import TensorProto, checker, helper, save
     except ImportError as error:
         raise ImportError("to_onnx needs the package onnx: pip install onnx") from error
 
-    network = build_network(config, parameters, n_inputs, n_outputs).folded()
+    network = build_network(config, parameters, n_inputs, n_outputs, embedding).folded()
     graph, x = Graph(), "x"
     if input_units is not None:
         mean, scale = input_units
         x = graph.add("Div", graph.add("Sub", x, graph.constant(mean)), graph.constant(scale))
+    if isinstance(embedding, PiecewiseLinear):
+        x = _piecewise_linear(graph, x, embedding)
+    elif isinstance(embedding, Periodic):
+        x = _periodic(graph, x, embedding)
     # A loss's outputs below its values, such as log variances, are left out.
     *hidden, top = network.matrices
     for layer, matrix in enumerate((*hidden, top[:, :n_outputs])):
@@ -107,6 +114,23 @@ def to_onnx(
 
 Build = Callable[[Graph, str], str]
 """Appends nodes to a graph: from the name of a tensor to that of the result."""
+
+
+def _piecewise_linear(graph: Graph, x: str, embedding: PiecewiseLinear) -> str:
+    x = graph.add("Gather", x, graph.constant(embedding.column), axis=1)
+    x = graph.add("Sub", x, graph.constant(embedding.start))
+    x = graph.add("Div", x, graph.constant(embedding.width))
+    # Not Clip, whose bounds are scalars.
+    x = graph.add("Max", x, graph.constant(embedding.bottom))
+    return graph.add("Min", x, graph.constant(embedding.top))
+
+
+def _periodic(graph: Graph, x: str, embedding: Periodic) -> str:
+    z = graph.add("Sub", x, graph.constant(embedding.mean))
+    z = graph.add("Div", z, graph.constant(embedding.scale))
+    angles = graph.add("Gather", z, graph.constant(embedding.column), axis=1)
+    angles = graph.add("Mul", angles, graph.constant(2 * np.pi * embedding.frequency))
+    return graph.add("Concat", z, graph.add("Sin", angles), graph.add("Cos", angles), axis=1)
 
 
 def _mish(graph: Graph, z: str) -> str:

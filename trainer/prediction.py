@@ -6,24 +6,77 @@ from functools import partial
 
 import numpy as np
 
+from trainer import passes
 from trainer.activations import ACTIVATIONS
 from trainer.config import TrainConfig
 from trainer.dataset import Dataset, Split, encode
+from trainer.embeddings import Embedding
 from trainer.losses import LOSSES
 from trainer.metrics import METRICS
 from trainer.network import Network
 from trainer.norms import NORMS, Norm
 
+EMBEDDED_ROWS = 1024
+"""Rows embedded at a time outside training: they take the same memory for any number of rows."""
+
 
 def build_network(
-    config: TrainConfig, parameters: np.ndarray, n_inputs: int, n_outputs: int
+    config: TrainConfig,
+    parameters: np.ndarray,
+    n_inputs: int,
+    n_outputs: int,
+    embedding: Embedding | None = None,
 ) -> Network:
     """The network of a configuration around parameters, for targets of `n_outputs` columns.
 
-    Some losses take several raw outputs for each of them.
+    Some losses take several raw outputs for each of them. `n_inputs` are the columns of the data;
+    where the configuration has an embedding, it is the TrainState's, and the network's inputs are
+    its features. Raises ValueError if it is not that of the configuration.
     """
+    check_embedding(config, embedding, n_inputs)
+    sizes = layer_sizes(config, n_features(embedding, n_inputs), n_outputs)
     activations = [ACTIVATIONS[name] for name in config.activations]
-    return Network(layer_sizes(config, n_inputs, n_outputs), activations, parameters, norm(config))
+    return Network(sizes, activations, parameters, norm(config))
+
+
+def check_embedding(config: TrainConfig, embedding: Embedding | None, n_inputs: int) -> None:
+    """Raise ValueError if an embedding is not of this configuration and number of columns."""
+    found = "none" if embedding is None else embedding.name
+    if found != config.embedding:
+        raise ValueError(
+            f"embedding must be the state's own, {config.embedding!r} as the configuration says, "
+            f"not {found!r}; give state.embedding"
+        )
+    if embedding is not None and embedding.n_columns != n_inputs:
+        raise ValueError(
+            f"embedding was fitted to {embedding.n_columns} columns and the data has {n_inputs}"
+        )
+
+
+def n_features(embedding: Embedding | None, n_inputs: int) -> int:
+    """How many inputs a network has for data of so many columns."""
+    return n_inputs if embedding is None else embedding.n_features
+
+
+def raw_outputs(network: Network, embedding: Embedding | None, x: np.ndarray) -> np.ndarray:
+    """A network's raw outputs (rows, outputs) for x (rows, columns)."""
+    if embedding is None:
+        return passes.outputs(network, x)
+    blocks = (x[i : i + EMBEDDED_ROWS] for i in range(0, len(x), EMBEDDED_ROWS))
+    return np.concatenate([passes.outputs(network, embedding.transform(block)) for block in blocks])
+
+
+def input_gradient(network: Network, embedding: Embedding | None, x: np.ndarray) -> np.ndarray:
+    """d output_k / d x_j, (rows, outputs, columns), for x (rows, columns)."""
+    if embedding is None:
+        return passes.input_gradient(network, x)
+    blocks = (x[i : i + EMBEDDED_ROWS] for i in range(0, len(x), EMBEDDED_ROWS))
+    return np.concatenate(
+        [
+            embedding.pull_back(block, passes.input_gradient(network, embedding.transform(block)))
+            for block in blocks
+        ]
+    )
 
 
 def layer_sizes(config: TrainConfig, n_inputs: int, n_outputs: int) -> tuple[int, ...]:
@@ -42,15 +95,17 @@ def predict(
     x: np.ndarray,
     n_outputs: int,
     *,
+    embedding: Embedding | None = None,
     indicators: bool = False,
 ) -> np.ndarray:
     """Class probabilities where the loss gives them, else values: (rows, n_outputs).
 
     Of targets that are `indicators`, columns of 0 or 1, it is each column's own probability.
+    `embedding` is the TrainState's.
     """
-    network = build_network(config, parameters, x.shape[1], n_outputs)
+    network = build_network(config, parameters, x.shape[1], n_outputs, embedding)
     with np.errstate(all="ignore"):
-        return to_predictions(config, network.outputs(x), values=indicators)
+        return to_predictions(config, raw_outputs(network, embedding, x), values=indicators)
 
 
 def to_predictions(config: TrainConfig, outputs: np.ndarray, values: bool = False) -> np.ndarray:
@@ -64,14 +119,19 @@ def to_predictions(config: TrainConfig, outputs: np.ndarray, values: bool = Fals
 
 
 def evaluate(
-    config: TrainConfig, parameters: np.ndarray, dataset: Dataset, split: Split
+    config: TrainConfig,
+    parameters: np.ndarray,
+    dataset: Dataset,
+    split: Split,
+    embedding: Embedding | None = None,
 ) -> tuple[float, float]:
-    """Loss and metric of one of a dataset's splits."""
-    network = build_network(config, parameters, dataset.n_inputs, dataset.n_outputs)
+    """Loss and metric of one of a dataset's splits; `embedding` is the TrainState's."""
+    network = build_network(config, parameters, dataset.n_inputs, dataset.n_outputs, embedding)
     targets = np.empty((dataset.n_outputs, len(split.y)), parameters.dtype)
     encode(split.y, targets)
     with np.errstate(all="ignore"):
-        return judge(config, dataset, network.outputs(split.x), split.y, targets)
+        outputs = raw_outputs(network, embedding, split.x)
+        return judge(config, dataset, outputs, split.y, targets)
 
 
 def judge(
@@ -90,12 +150,13 @@ def judge(
         if (scale := dataset.target_scale) is not None:
             predictions, y = predictions * scale, y * scale
         score = metric(predictions, y)
-    value = loss_function(config)(outputs.T, targets, np.empty_like(outputs.T))
+    value = loss_functions(config)[0](outputs.T, targets)
     return value, value if metric is None else score
 
 
-def loss_function(config: TrainConfig) -> Callable[..., float]:
-    """The loss with its options: `function(outputs, targets, gradient, weights=None)`."""
+def loss_functions(config: TrainConfig) -> tuple[Callable[..., float], Callable[..., None]]:
+    """The loss and its gradient with their options, see `trainer.losses`."""
     loss = LOSSES[config.loss]
-    options = config.options(loss.options)
-    return partial(loss.function, **options) if options else loss.function
+    if not (options := config.options(loss.options)):
+        return loss.function, loss.gradient
+    return partial(loss.function, **options), partial(loss.gradient, **options)

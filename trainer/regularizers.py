@@ -2,16 +2,23 @@
 
 import numpy as np
 
+Factor = float | np.ndarray
+"""Of all numbers of a vector, or of each."""
+
 
 def penalize(
-    weights: np.ndarray, gradient: np.ndarray, scratch: np.ndarray, l1: float, l2: float
+    parameters: np.ndarray,
+    gradient: np.ndarray,
+    scratch: np.ndarray,
+    l1: Factor | None,
+    l2: Factor | None,
 ) -> None:
-    """Add to `gradient` that of l1 sum |w| + l2 / 2 sum w^2, which is zero at w = 0 for l1."""
-    if l2:
-        np.multiply(weights, l2, out=scratch)
+    """Add to `gradient` that of l1 sum |p| + l2 / 2 sum p^2, which is zero at p = 0 for l1."""
+    if l2 is not None:
+        np.multiply(parameters, l2, out=scratch)
         gradient += scratch
-    if l1:
-        np.sign(weights, out=scratch)
+    if l1 is not None:
+        np.sign(parameters, out=scratch)
         scratch *= l1
         gradient += scratch
 

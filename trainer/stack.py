@@ -15,10 +15,9 @@ import numpy as np
 from trainer.activations import ACTIVATIONS
 from trainer.config import TrainConfig
 from trainer.dataset import Dataset, encode
-from trainer.descent import BLOCK, flush_subnormals
-from trainer.network import aligned
+from trainer.memory import BLOCK, aligned, flush_subnormals
 from trainer.optimizers import OPTIMIZERS
-from trainer.prediction import evaluate, layer_sizes, loss_function
+from trainer.prediction import evaluate, layer_sizes, loss_functions
 from trainer.state import TrainState
 
 CHUNK_ROWS = 1024
@@ -35,7 +34,7 @@ class Stack:
         self.datasets = [training[1] for training in trainings]
         self.count = len(trainings)
         dtype = state.parameters.dtype
-        self.loss = loss_function(self.config)
+        self.loss, self.loss_gradient = loss_functions(self.config)
         optimizer = OPTIMIZERS[self.config.optimizer]
         self.update = partial(optimizer.update, **self.config.options(optimizer.options))
         self.n_targets = dataset.n_outputs
@@ -133,13 +132,13 @@ class Stack:
         # Each network's own loss, taken of a whole chunk: a step's is the mean over the stack.
         losses = []
         for i in range(self.count):
-            outputs, values = (np.concatenate(kept[:, :, i], axis=1) for kept in (z, y))
-            losses.append(self.loss(outputs, values, np.empty_like(outputs)))
+            outputs, targets = (kept[:, :, i].swapaxes(0, 1).reshape(-1, rows) for kept in (z, y))
+            losses.append(self.loss(outputs, targets))
         return np.array(losses) * len(orders[0])
 
     def _step(self, run: "Pass", x: np.ndarray, targets: np.ndarray) -> None:
         """One update of every network, after a forward pass."""
-        self.loss(run.outputs, targets, run.delta)
+        self.loss_gradient(run.outputs, targets, run.delta)
         run.delta *= self.count  # the loss is the mean over all, each network's over its own rows
         run.backward(x)
         self.steps += 1

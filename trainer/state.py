@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from trainer.embeddings import Embedding
 from trainer.progress import Progress
 
 
@@ -37,9 +38,12 @@ class TrainState:
     progress: Progress = field(default_factory=Progress)
     """The validation metric's course."""
 
+    embedding: Embedding | None = None
+    """What stands in front of the network, if the configuration has one; it never changes."""
+
     @property
     def arrays(self) -> dict[str, np.ndarray]:
-        """Every array by the name that a checkpoint gives it."""
+        """Every array that training moves, by the name that a checkpoint gives it."""
         named = {"parameters": self.parameters, "current": self.current, "average": self.average}
         moments = {f"moments.{name}": moment for name, moment in self.moments.items()}
         return {name: array for name, array in named.items() if array is not None} | moments

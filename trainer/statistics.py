@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from trainer.network import Network, Pass
+from trainer.network import Network
+from trainer.passes import Pass
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,14 +41,14 @@ class Statistics:
         self.lowest = [np.full(n, np.inf) for n in widths]
         self.highest = [np.full(n, -np.inf) for n in widths]
 
-    def add_activations(self, run: Pass) -> None:
-        """Take in a forward pass, before its loss or its backward pass."""
-        for layer, values in enumerate((*(hidden.h[:-1] for hidden in run.hidden), run.outputs)):
+    def add_activations(self, run: Pass, outputs: np.ndarray) -> None:
+        """Take in a forward pass and its raw outputs (outputs, rows), before its backward pass."""
+        for layer, values in enumerate((*(hidden.h[:-1] for hidden in run.hidden), outputs)):
             self.sums[layer] += float(values.sum(dtype=np.float64))
             self.squares[layer] += float(np.square(values, dtype=np.float64).sum())
             np.minimum(self.lowest[layer], values.min(axis=1), out=self.lowest[layer])
             np.maximum(self.highest[layer], values.max(axis=1), out=self.highest[layer])
-        self.count += run.outputs.shape[1]
+        self.count += outputs.shape[1]
 
     def add_gradients(self, matrices: list[np.ndarray]) -> None:
         """Take in each layer's gradient (n_in + 1, n_out)."""

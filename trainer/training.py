@@ -2,24 +2,26 @@
 
 import math
 import time
-from collections.abc import Generator
-from dataclasses import dataclass
+from collections.abc import Callable, Generator, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from trainer import lbfgs
 from trainer.activations import ACTIVATIONS
 from trainer.config import TrainConfig
-from trainer.dataset import Dataset, check_classes, check_fit
+from trainer.dataset import Dataset, Split, check_classes, check_fit
 from trainer.descent import Descent
-from trainer.network import aligned_copy, initial_parameters, parameter_count
+from trainer.embeddings import EMBEDDINGS, Embedding
+from trainer.memory import aligned_copy
+from trainer.network import initial_parameters, parameter_count
 from trainer.optimizers import OPTIMIZERS
-from trainer.prediction import layer_sizes, norm
-from trainer.progress import has_ended, learning_rate, observe
+from trainer.prediction import check_embedding, layer_sizes, n_features, norm
+from trainer.progress import Progress, has_ended, learning_rate, observe
 from trainer.state import TrainState
 from trainer.statistics import LayerStatistics
 
-INITIAL_WEIGHTS, ORDER, DROPOUT = 0, 1, 2
+INITIAL_WEIGHTS, ORDER, DROPOUT, FREQUENCIES = 0, 1, 2, 3
 """Streams of random numbers, kept apart so that none moves another."""
 
 
@@ -71,7 +73,8 @@ def train(
     if state is None:
         check_classes(dataset)
         state = initial_state(config, dataset, seed)
-    needed = _layout(config, dataset)
+    check_embedding(config, state.embedding, dataset.n_inputs)
+    needed = _layout(config, n_features(state.embedding, dataset.n_inputs), dataset.n_outputs)
     found = {name: array.shape for name, array in state.arrays.items()}
     if found != needed or state.parameters.dtype != config.dtype:
         raise ValueError(
@@ -104,15 +107,41 @@ def run(
             return records, end.value
 
 
+def kept(config: TrainConfig, records: Sequence[EpochRecord]) -> EpochRecord | None:
+    """The record of the epoch that the state's `parameters` are of, given all records so far.
+
+    With `patience` the best epoch's, the first of equals; else the last's. None where a training
+    with `patience` diverged in its first epoch: the initial parameters are kept. Raises ValueError
+    without a record.
+    """
+    if not records:
+        raise ValueError("records must hold at least one epoch; train for one first")
+    if not config.patience:
+        return records[-1]
+    best, progress = None, Progress()
+    for record in records:
+        if _finite(record.train_loss, record.validation_loss):
+            progress = observe(config, progress, record.validation_metric)
+            best = record if progress.stale == 0 else best
+    return best
+
+
 def initial_state(config: TrainConfig, dataset: Dataset, seed: int) -> TrainState:
     """The state before the first epoch."""
-    sizes = layer_sizes(config, dataset.n_inputs, dataset.n_outputs)
+    embedding = None
+    if config.embedding != "none":
+        kind = EMBEDDINGS[config.embedding]
+        fit: Callable[..., Embedding] = kind.fit
+        stream = np.random.SeedSequence(seed, spawn_key=(FREQUENCIES,))
+        embedding = fit(dataset.train.x, **config.options(kind.options), seed=stream)
+    n_inputs = n_features(embedding, dataset.n_inputs)
+    sizes = layer_sizes(config, n_inputs, dataset.n_outputs)
     activations = [ACTIVATIONS[name] for name in config.activations]
     rng = _generator(seed, INITIAL_WEIGHTS)
     parameters = initial_parameters(
         sizes, activations, config.initializer, rng, norm(config)
     ).astype(config.dtype)
-    layout = _layout(config, dataset)
+    layout = _layout(config, n_inputs, dataset.n_outputs)
     return TrainState(
         0,
         0,
@@ -124,6 +153,7 @@ def initial_state(config: TrainConfig, dataset: Dataset, seed: int) -> TrainStat
         },
         current=parameters if "current" in layout else None,
         average=parameters if "average" in layout else None,
+        embedding=embedding,
     )
 
 
@@ -136,9 +166,9 @@ def _generator(seed: int, *stream: int) -> np.random.Generator:
     return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=stream))
 
 
-def _layout(config: TrainConfig, dataset: Dataset) -> dict[str, tuple[int, ...]]:
+def _layout(config: TrainConfig, n_inputs: int, n_outputs: int) -> dict[str, tuple[int, ...]]:
     """The shape of every array in a state of this configuration."""
-    sizes, kind = layer_sizes(config, dataset.n_inputs, dataset.n_outputs), norm(config)
+    sizes, kind = layer_sizes(config, n_inputs, n_outputs), norm(config)
     count = parameter_count(sizes, kind)
     trained = parameter_count(sizes, kind and kind._replace(running=False))
     shapes: dict[str, tuple[int, ...]] = {"parameters": (count,)}
@@ -153,6 +183,11 @@ def _layout(config: TrainConfig, dataset: Dataset) -> dict[str, tuple[int, ...]]
     return shapes | {f"moments.{name}": (trained,) for name in moments}
 
 
+def _finite(train_loss: float, validation_loss: float) -> bool:
+    """Whether the training has not diverged."""
+    return math.isfinite(train_loss) and math.isfinite(validation_loss)
+
+
 def _describe(layout: dict[str, tuple[int, ...]]) -> str:
     return ", ".join(f"{name} {shape}" for name, shape in sorted(layout.items()))
 
@@ -160,8 +195,16 @@ def _describe(layout: dict[str, tuple[int, ...]]) -> str:
 def _epochs(
     config: TrainConfig, dataset: Dataset, seed: int, state: TrainState, until: int
 ) -> Generator[EpochRecord, None, TrainState]:
-    descent = Descent(config, dataset, state)
     epoch, diverged, progress = state.epoch, state.diverged, state.progress
+    if (embedding := state.embedding) is not None:
+        # What is left is a training on the features, which are all held in memory.
+        config = replace(config, embedding="none")
+        train, validation = (
+            Split(embedding.transform(x).astype(config.dtype, copy=False), y)
+            for x, y in (dataset.train, dataset.validation)
+        )
+        dataset = replace(dataset, train=train, validation=validation, test=None)
+    descent = Descent(config, dataset, state)
     best = aligned_copy(state.parameters) if config.patience else None
     del state  # copied; three vectors of parameters fewer in memory, if no one else holds it
     while epoch < until and not diverged and not has_ended(config, progress):
@@ -178,7 +221,7 @@ def _epochs(
             validation_loss, validation_metric = descent.validate()
             layers = () if descent.statistics is None else descent.statistics.layers()
         epoch += 1
-        diverged = not (math.isfinite(train_loss) and math.isfinite(validation_loss))
+        diverged = not _finite(train_loss, validation_loss)
         if not diverged:
             progress = observe(config, progress, validation_metric)
             if best is not None and progress.stale == 0:
@@ -202,4 +245,5 @@ def _epochs(
         current=descent.parameters if config.ema or config.patience else None,
         average=descent.average,
         progress=progress,
+        embedding=embedding,
     )

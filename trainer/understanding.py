@@ -9,8 +9,9 @@ import numpy as np
 
 from trainer.config import TrainConfig
 from trainer.dataset import Dataset, Split
+from trainer.embeddings import Embedding
 from trainer.metrics import METRICS
-from trainer.prediction import build_network, evaluate, layer_sizes
+from trainer.prediction import build_network, evaluate, input_gradient, layer_sizes
 
 GRADIENT_ROWS = 1024
 """Rows whose input gradients are held at a time, (rows, outputs, features)."""
@@ -42,6 +43,7 @@ def feature_significance(
     dataset: Dataset,
     split: Split,
     *,
+    embedding: Embedding | None = None,
     names: Sequence[str] | None = None,
     repeats: int = 5,
     seed: int = 0,
@@ -50,7 +52,8 @@ def feature_significance(
 
     The gradients are of the raw output of a row's own class in classification, and averaged over
     the outputs in regression. Those of a signum network are zero almost everywhere, and here its
-    straight-through ones. Raises ValueError for names that do not fit.
+    straight-through ones. `embedding` is the TrainState's; features are the columns in front of it.
+    Raises ValueError for names that do not fit.
     """
     features = dataset.n_inputs
     names = [f"x{j}" for j in range(features)] if names is None else list(names)
@@ -59,8 +62,8 @@ def feature_significance(
             f"names must be {features}, one a feature, and repeats at least 1, "
             f"not {len(names)} and {repeats}"
         )
-    gradient, product = _gradients(config, parameters, dataset, split)
-    losses = _permutation_losses(config, parameters, dataset, split, repeats, seed)
+    gradient, product = _gradients(config, parameters, dataset, split, embedding)
+    losses = _permutation_losses(config, parameters, dataset, split, embedding, repeats, seed)
     columns = gradient, product, losses.mean(axis=1), losses.std(axis=1)
     return [
         Significance(name, *(float(column[j]) for column in columns))
@@ -69,15 +72,20 @@ def feature_significance(
 
 
 def _gradients(
-    config: TrainConfig, parameters: np.ndarray, dataset: Dataset, split: Split
+    config: TrainConfig,
+    parameters: np.ndarray,
+    dataset: Dataset,
+    split: Split,
+    embedding: Embedding | None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Means over rows of |d output / d x| and |x d output / d x|, (features,) each."""
-    network = build_network(config, parameters, dataset.n_inputs, dataset.n_outputs)
+    network = build_network(config, parameters, dataset.n_inputs, dataset.n_outputs, embedding)
     gradient, product = np.zeros((2, dataset.n_inputs))
     for start in range(0, len(split.x), GRADIENT_ROWS):
         x, y = split.x[start : start + GRADIENT_ROWS], split.y[start : start + GRADIENT_ROWS]
         # Of the values alone, where a loss has other outputs below them.
-        slopes = np.absolute(network.input_gradient(x)[:, : dataset.n_outputs], dtype=np.float64)
+        slopes = input_gradient(network, embedding, x)[:, : dataset.n_outputs]
+        slopes = np.absolute(slopes, dtype=np.float64)
         own = slopes[np.arange(len(y)), y] if y.ndim == 1 else slopes.mean(axis=1)
         gradient += own.sum(axis=0)
         product += (own * np.absolute(x)).sum(axis=0)
@@ -89,19 +97,20 @@ def _permutation_losses(
     parameters: np.ndarray,
     dataset: Dataset,
     split: Split,
+    embedding: Embedding | None,
     repeats: int,
     seed: int,
 ) -> np.ndarray:
     """How much worse the metric is with one column shuffled, (features, repeats)."""
     sign = 1 if METRICS[config.metric].direction == "maximize" else -1
-    _, whole = evaluate(config, parameters, dataset, split)
+    _, whole = evaluate(config, parameters, dataset, split, embedding)
     losses = np.empty((dataset.n_inputs, repeats))
     x = split.x.copy()
     for j in range(dataset.n_inputs):
         rng = np.random.default_rng((seed, j))
         for repeat in range(repeats):
             x[:, j] = rng.permutation(split.x[:, j])
-            _, metric = evaluate(config, parameters, dataset, Split(x, split.y))
+            _, metric = evaluate(config, parameters, dataset, Split(x, split.y), embedding)
             losses[j, repeat] = sign * (whole - metric)
         x[:, j] = split.x[:, j]
     return losses
@@ -150,7 +159,8 @@ class Summary:
 def summary(config: TrainConfig, n_inputs: int, n_outputs: int, rows: int) -> Summary:
     """The summary of a configuration's network, trained on so many rows.
 
-    `n_outputs` is the classes, or the columns of the targets.
+    `n_inputs` is the columns of the data, or the features of their embedding; `n_outputs` is the
+    classes, or the columns of the targets.
     """
     sizes = layer_sizes(config, n_inputs, n_outputs)
     layers = []

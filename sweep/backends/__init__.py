@@ -1,5 +1,15 @@
 """Where segments are computed: one protocol, several places."""
 
-from sweep.backends.segment import Backend, Report, Result, Segment, one_thread
+from sweep.backends.compute import one_thread
+from sweep.backends.segment import UNLIMITED, Backend, Beat, Limits, Report, Result, Segment
 
-__all__ = ["Backend", "Report", "Result", "Segment", "one_thread"]
+__all__ = [
+    "UNLIMITED",
+    "Backend",
+    "Beat",
+    "Limits",
+    "Report",
+    "Result",
+    "Segment",
+    "one_thread",
+]

@@ -1,17 +1,9 @@
 """The unit of work: some epochs of one trial, a pure function of what the segment names."""
 
-import os
-import socket
-import time
-import traceback
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from functools import cache
 from typing import Any, Protocol, Self
 
-from threadpoolctl import ThreadpoolController
-
-from trainer import Dataset, EpochRecord, TrainConfig, TrainState, run
+from trainer import EpochRecord, TrainState
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,10 +11,31 @@ class Segment:
     """Epochs `start` (excluded) to `until` of one trial."""
 
     trial: int
-    config: TrainConfig
+    config: Any
+    """A TrainConfig; for a user's own function its parameters, as (name, value) pairs."""
     seed: int
     start: int
     until: int
+    replicate: int = 0
+    function: str | None = None
+    """`package.module:name` of the user's own trainer; None is trainer.train."""
+    fold: int = 0
+    """Which of the backend's datasets."""
+    metrics: tuple[str, ...] = ()
+    """Further metrics to measure on the validation rows when the segment ends."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What a segment may use."""
+
+    seconds: float | None = None
+    """Of wall time, looked at after each epoch."""
+    memory: int | None = None
+    """Bytes beyond what the worker had before."""
+
+
+UNLIMITED = Limits()
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,13 +43,20 @@ class Report:
     """What came of a segment: its records, or why there are none. Times in seconds since 1970."""
 
     records: tuple[EpochRecord, ...] = ()
+    """Of the epochs after the segment's start; those there were, for one that met its limit."""
     outcome: str = "finished"
-    """`finished`, `diverged`, `error`, `worker_lost` or `out_of_memory`."""
+    """`finished`, `diverged`, `error`, `worker_lost`, `out_of_memory`, `timeout` or `killed`."""
     error: str | None = None
     worker: str | None = None
     node: str | None = None
     started: float | None = None
+    loaded: float | None = None
+    """When data and state were there."""
     finished: float | None = None
+    platform: str | None = None
+    """What decides about the last bits, as JSON: `portable.platform`."""
+    metrics: tuple[tuple[str, float], ...] = ()
+    """Those that the segment asked for, unless it diverged or did not get there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +66,25 @@ class Result:
     segment: Segment
     report: Report
     state: Any = None
+    """Of a lost segment the handle that it began from, unless that was lost too."""
+
+
+@dataclass(frozen=True, slots=True)
+class Beat:
+    """A running segment's sign of life."""
+
+    trial: int
+    replicate: int
+    started: float
+    """Seconds since 1970, by the worker's clock."""
+    epoch: int
+    """Epochs completed."""
+    value: float | None
+    """The last validation metric; None before the first epoch's end."""
+    resident: int
+    """Bytes of the worker's memory."""
+    worker: str | None = None
+    node: str | None = None
 
 
 class Backend(Protocol):
@@ -55,14 +94,23 @@ class Backend(Protocol):
     def cpus(self) -> int:
         """How many segments run at once."""
 
-    def submit(self, segment: Segment, state: Any = None) -> None:
+    def submit(self, segment: Segment, state: Any = None, limits: Limits = UNLIMITED) -> None:
         """Run a segment from the state of this handle, or from the trial's beginning."""
 
     def wait(self, timeout: float) -> list[Result]:
         """Whatever has come back by now; waits at most `timeout` seconds for the first."""
 
+    def beats(self) -> list[Beat]:
+        """Of the segments that run now, as far as they have told."""
+
+    def kill(self, segment: Segment) -> None:
+        """End a segment: it comes back as `killed`, or as what it had become by then."""
+
     def fetch(self, state: Any) -> TrainState | None:
         """The state behind a handle; None if it was lost."""
+
+    def keep(self, state: TrainState) -> Any:
+        """A handle on a state."""
 
     def close(self) -> None:
         """Drop what still runs and free the machine."""
@@ -70,51 +118,3 @@ class Backend(Protocol):
     def __enter__(self) -> Self: ...
 
     def __exit__(self, *_: object) -> None: ...
-
-
-def compute(
-    segment: Segment, state: TrainState | None, dataset: Dataset
-) -> tuple[Report, TrainState | None]:
-    """Train one segment in this process; an exception becomes a report."""
-    started = time.time()
-    outcome, error = "finished", None
-    records: tuple[EpochRecord, ...] = ()
-    try:
-        with one_thread():
-            records, state = _train(segment, state, dataset)
-        if state.diverged:
-            outcome = "diverged"
-    except MemoryError as failure:
-        outcome, error, state = "out_of_memory", repr(failure), None
-    except Exception:
-        outcome, error, state = "error", traceback.format_exc(), None
-    report = Report(
-        records=records,
-        outcome=outcome,
-        error=error,
-        worker=f"{os.getpid()}",
-        node=socket.gethostname(),
-        started=started,
-        finished=time.time(),
-    )
-    return report, state
-
-
-def _train(
-    segment: Segment, state: TrainState | None, dataset: Dataset
-) -> tuple[tuple[EpochRecord, ...], TrainState]:
-    # Without the state, the epochs before the segment are trained again, to the same bits.
-    records, reached = run(segment.config, dataset, segment.seed, state, segment.until)
-    return tuple(record for record in records if record.epoch > segment.start), reached
-
-
-def one_thread() -> AbstractContextManager[Any]:
-    """BLAS on one thread: on more, the last bits of large products differ, and the CPUs of other
-    segments are taken."""
-    limited: AbstractContextManager[Any] = _blas().limit(limits=1)
-    return limited
-
-
-@cache
-def _blas() -> ThreadpoolController:
-    return ThreadpoolController()

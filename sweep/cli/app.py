@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from sweep.cli import run, show
+from sweep.cli import control, run, show, verify
 from sweep.errors import SweepError
 
 INTERRUPTED = 130
@@ -20,9 +20,21 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
-app.command("run")(run.run)
-app.command("show")(show.show)
-app.command("export")(show.export)
+for command in (
+    run.run,
+    run.resume,
+    show.show,
+    show.export,
+    verify.verify,
+    control.pause,
+    control.stop,
+    control.cancel,
+    control.kill,
+    control.extend,
+    control.enqueue,
+    control.edit,
+):
+    app.command()(command)
 
 
 def _print_version(wanted: bool) -> None:

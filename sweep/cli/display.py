@@ -11,10 +11,11 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from sweep.decisions import Begin, Decide, Trial
-from sweep.orchestrator import Ended, Event, Opened, Ready
+from sweep.loop import Ended, Event, Notice, Opened, Ready
 from sweep.space import active
 from sweep.spec import StudySpec
+from sweep.steps import Begin, Decide, Promote, Trial
+from sweep.verdict import place
 
 REFRESHES = 8
 """A second, at most."""
@@ -28,6 +29,7 @@ class Tally:
     backend: str
     counts: Counter[str] = field(default_factory=Counter)
     running: dict[int, tuple[Trial, int, float | None]] = field(default_factory=dict)
+    paused: int = 0
     best: Decide | None = None
     cpus: int = 0
     state: str = ""
@@ -44,10 +46,17 @@ class Tally:
                 self.cpus = event.cpus
             case Begin(trial=trial):
                 self.running[trial.number] = (trial, 0, None)
+            case Promote(last=last):
+                self.paused -= 1
+                self.running[last.trial.number] = (last.trial, last.epochs, last.value)
             case Decide(state="running", trial=trial):
-                self.running[trial.number] = (trial, event.segment.until, event.value)
-            case Decide(trial=trial):
+                self.running[trial.number] = (trial, event.epochs, event.value)
+            case Decide(state="paused", trial=trial):
+                self.paused += 1
                 del self.running[trial.number]
+            case Decide(trial=trial):
+                if self.running.pop(trial.number, None) is None:
+                    self.paused -= 1
                 self.counts[event.state] += 1
                 return self._is_best(event)
             case Ended():
@@ -55,10 +64,11 @@ class Tally:
         return False
 
     def _is_best(self, event: Decide) -> bool:
-        if event.state != "complete" or (self.best is not None and not event.beats(self.best)):
+        if event.state != "complete":
             return False
-        self.best = event
-        return True
+        if self.best is None or place(self.spec, event) < place(self.spec, self.best):
+            self.best = event
+        return self.best is event
 
 
 def display(spec: StudySpec, backend: str, events: Iterable[Event]) -> str:
@@ -81,6 +91,8 @@ def _live(console: Console, tally: Tally, events: Iterable[Event]) -> None:
             tally.take(event)
             if isinstance(event, Ready):
                 _advise(console, tally)
+            if isinstance(event, Notice):
+                console.print(event.text, style="yellow")
 
 
 def _lines(console: Console, tally: Tally, events: Iterable[Event]) -> None:
@@ -96,11 +108,13 @@ def _lines(console: Console, tally: Tally, events: Iterable[Event]) -> None:
             case Ready():
                 say(f"running on {_cpus(event.cpus)}\n")
                 _advise(console, tally)
-            case Decide() if event.state != "running":
+            case Notice():
+                say(f"{event.text}\n")
+            case Decide() if event.state not in ("running", "paused"):
                 value = "" if event.value is None else f"{metric} {event.value:.4f}"
                 say(
                     f"[{tally.ended}/{tally.spec.search.trials}] trial {event.trial.number} "
-                    f"{event.outcome} after {_epochs(event)} epochs {value}"
+                    f"{event.outcome} after {event.epochs} epochs {value}"
                     f"{', the best so far' if is_best else ''}\n"
                 )
         console.file.flush()
@@ -142,6 +156,8 @@ def _counts(tally: Tally) -> Text:
         return Text(f"starting {tally.backend} ...", style="yellow")
     names = {"complete": "green", "pruned": "yellow", "failed": "red"}
     counts = [(f"{tally.counts[name]} {name}  ", style) for name, style in names.items()]
+    if tally.paused:
+        counts.insert(0, (f"{tally.paused} paused  ", "cyan"))
     return Text.assemble((f"{len(tally.running)} running  ", "cyan"), *counts, _cpus(tally.cpus))
 
 
@@ -169,11 +185,6 @@ def _params(spec: StudySpec, trial: Trial) -> str:
         f"{name}={value:.3g}" if isinstance(value, float) else f"{name}={value}"
         for name, value in active(spec.space, trial.params).items()
     )
-
-
-def _epochs(event: Decide) -> int:
-    records = event.report.records
-    return records[-1].epoch if records else event.segment.start
 
 
 def _cpus(count: int) -> str:

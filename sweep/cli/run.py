@@ -1,28 +1,38 @@
-"""`sweep run`: a study from its file to its winner."""
+"""`sweep run` and `sweep resume`: a study to its winner."""
 
+import os
 import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from enum import StrEnum
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from sweep.cli import options
+from sweep.cli.options import Where
 
 if TYPE_CHECKING:
     from sweep.backends import Backend
+    from sweep.spec import StudySpec
     from trainer import Dataset
 
 STOPPED = 130
 
 
-class Where(StrEnum):
-    ray = "ray"
-    serial = "serial"
+@dataclass(frozen=True)
+class How:
+    """Where a study runs, which its result does not depend on."""
+
+    store: str | None
+    backend: Where
+    cpus: int | None
+    address: str
+    allow_code: bool
+    take_over: bool
 
 
 def run(
@@ -31,60 +41,124 @@ def run(
     name: Annotated[
         str | None, typer.Option(help="Run the file's question as a study of this name.")
     ] = None,
-    backend: Annotated[
-        Where, typer.Option(help="Ray tasks, or everything in this process.")
-    ] = Where.ray,
-    cpus: Annotated[
-        int | None, typer.Option(min=1, help="CPUs that a local Ray uses; all by default.")
-    ] = None,
-    address: Annotated[
-        str, typer.Option(envvar="RAY_ADDRESS", help="A Ray cluster, or local to start one here.")
-    ] = "local",
+    backend: options.Backend = Where.ray,
+    cpus: options.Cpus = None,
+    address: options.Address = "local",
+    allow_code: options.AllowCode = False,
+    take_over: options.TakeOver = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show what would be run, and run nothing.")
+    ] = False,
 ) -> None:
     """Run a study, or go on with it where it was.
 
     The result depends on the study file alone: not on the number of CPUs, nor on how often the
-    run was interrupted. Ctrl-C stops after what is decided; the same command goes on.
+    run was interrupted. Ctrl-C stops after what is decided; the same command goes on. More trials
+    in the file than the study had extend it.
 
     Example: sweep run studies/digits/study.toml
     """
     from sweep import studyfile
-    from sweep.errors import StudyFileError, UsageError
+    from sweep.errors import StudyFileError
 
-    if cpus is not None and (address != "local" or backend is Where.serial):
-        raise UsageError("--cpus is for a local Ray: leave it out, or --address and --backend")
     spec = studyfile.load(file)
     if name is not None:
         spec = studyfile.with_name(spec, name)
+    if dry_run:
+        from sweep.cli.plan import print_plan
 
-    # After the file was found to be sound: these take a second.
+        print_plan(spec)
+        return
+    try:
+        _carry_out(spec, How(store, backend, cpus, address, allow_code, take_over), file)
+    except StudyFileError as error:
+        raise StudyFileError(f"{file}: {error}") from None
+
+
+def resume(
+    name: options.StudyName,
+    store: options.Store = None,
+    backend: options.Backend = Where.ray,
+    cpus: options.Cpus = None,
+    address: options.Address = "local",
+    allow_code: options.AllowCode = False,
+    take_over: options.TakeOver = False,
+) -> None:
+    """Go on with a study that was paused or left, without its file.
+
+    A study that a process holds in pause goes on there; any other is run from here.
+
+    Example: sweep resume digits
+    """
+    from sweep import studyfile
+    from sweep.cli.control import ask, is_held
+    from sweep.store import Store, locate
+
+    with Store(locate(store), read_only=True) as record:
+        study = record.study(name)
+        held = is_held(study)
+    if study["state"] == "paused" and held:
+        ask(name, store, "resume")
+        return
+    spec = studyfile.from_json(study["spec"])
+    _carry_out(spec, How(store, backend, cpus, address, allow_code, take_over))
+
+
+def _carry_out(spec: "StudySpec", how: How, file: Path | None = None) -> None:
+    from sweep.errors import UsageError
+
+    if how.cpus is not None and (how.address != "local" or how.backend is Where.serial):
+        raise UsageError("--cpus is for a local Ray: leave it out, or --address and --backend")
+    if spec.portable:
+        be_portable()
+    if how.allow_code:
+        sys.path.insert(0, str(Path.cwd()))  # the user's trainer is there, as for python -m
+
+    # After the question was found to be sound: these take a second.
     from sweep import orchestrator
     from sweep.cli.display import display
     from sweep.cli.summary import print_summary
     from sweep.results import load
     from sweep.store import Store, locate
 
-    def start(dataset: "Dataset") -> "Backend":
-        if backend is Where.serial:
-            from sweep.backends.serial import SerialBackend
-
-            return SerialBackend(dataset)
-        from sweep.backends.ray import RayBackend
-
-        on_ray = RayBackend(dataset, cpus=cpus, address=address)
-        listen()  # again: Ray has taken the signals
-        return on_ray
-
-    place = locate(store)
+    place = locate(how.store)
     stop = threading.Event()
     with Store(place) as record, _stopping(stop) as listen:
-        try:
-            ended = display(spec, backend.value, orchestrator.run(spec, record, start, stop))
-        except StudyFileError as error:
-            raise StudyFileError(f"{file}: {error}") from None
+        events = orchestrator.run(
+            spec,
+            record,
+            lambda datasets: _start(spec, how, datasets, listen),
+            stop,
+            allow_code=how.allow_code,
+            take_over=how.take_over,
+        )
+        ended = display(spec, how.backend.value, events)
     print_summary(load(spec.name, place), file)
     if ended == "stopped":
         raise typer.Exit(STOPPED)
+
+
+def _start(
+    spec: "StudySpec", how: How, datasets: "tuple[Dataset, ...]", listen: Callable[[], None]
+) -> "Backend":
+    if how.backend is Where.serial:
+        from sweep.backends.serial import SerialBackend
+
+        return SerialBackend(datasets)
+    from sweep.backends.ray import RayBackend
+
+    on_ray = RayBackend(datasets, cpus=how.cpus, address=how.address, portable=spec.portable)
+    listen()  # again: Ray has taken the signals
+    return on_ray
+
+
+def be_portable() -> None:
+    """Begin this process anew with the kernels that every machine has; NumPy chooses them once."""
+    from sweep.backends.portable import is_portable, portable_environment
+
+    if not is_portable():
+        environment = os.environ | portable_environment()
+        os.execve(sys.executable, [sys.executable, "-m", "sweep.cli", *sys.argv[1:]], environment)
 
 
 @contextmanager

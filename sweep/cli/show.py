@@ -13,6 +13,9 @@ def show(
     name: options.StudyName,
     store: options.Store = None,
     json: Annotated[bool, typer.Option("--json", help="One JSON object instead.")] = False,
+    ledger: Annotated[
+        bool, typer.Option("--ledger", help="Where the time of each trial went, instead.")
+    ] = False,
 ) -> None:
     """Print a study's trials as a table, its state and its winner.
 
@@ -21,6 +24,11 @@ def show(
     from sweep.results import load
 
     study = load(name, store)
+    if ledger:
+        from sweep.cli.accounts import print_ledger
+
+        print_ledger(study)
+        return
     if json:
         print(jsons.dumps(study.summary(), indent=2, allow_nan=False))
         return
@@ -39,8 +47,9 @@ def export(
 
     Example: sweep export digits --to trials.parquet
     """
-    from sweep.results import load, write_table
+    from sweep.results import load
+    from sweep.tables import write
 
     trials = load(name, store).trials
-    write_table(trials, to)
+    write(trials, to)
     print(f"{len(trials)} trials written to {to}")

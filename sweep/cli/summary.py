@@ -1,5 +1,6 @@
 """A study's results as text."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,8 @@ from rich.table import Table
 from rich.text import Text
 
 from sweep.results import Best, Study
+from sweep.spec import direction
+from sweep.store import Location
 
 
 def print_summary(study: Study, file: Path | None = None) -> None:
@@ -22,7 +25,7 @@ def print_summary(study: Study, file: Path | None = None) -> None:
         )
         console.print(f"  no winner: no trial came to its last epoch ({outcomes})", style="red")
     rows = _winner(study, study.best) if "complete" in study.counts else []
-    rows += [("fingerprint", study.fingerprint), ("store", _place(study.path))]
+    rows += [("fingerprint", study.fingerprint), ("store", _place(study.place))]
     width = max(len(name) for name, _ in rows)
     for name, value in rows:
         console.print(f"  {name:<{width}}  {value}")
@@ -34,34 +37,48 @@ def _winner(study: Study, best: Best) -> list[tuple[str, str]]:
     rows = [
         ("best trial", str(best.number)),
         *((f"  {name}", _short(value)) for name, value in best.params.items()),
-        (f"validation {metric}", f"{best.value:.4f}"),
+        (f"validation {metric}", f"{best.value:.4f}{_error(best)}"),
     ]
+    if len(study.spec.objectives) > 1:
+        objectives = ", ".join(study.spec.objectives)
+        rows.append(("Pareto front", f"{len(study.pareto)} trials, by {objectives}"))
     if best.test is not None:
         rows.append((f"test {metric}", f"{best.test:.4f}"))
     return rows
 
 
+def _error(best: Best) -> str:
+    return "" if best.standard_error is None else f" ± {best.standard_error:.4f}"
+
+
 def _next(study: Study, file: Path | None) -> str:
     if study.state == "complete":
         return f"next: sweep show {study.name}, or sweep export {study.name} --to trials.parquet"
-    return f"to go on: sweep run {file or 'STUDY.toml'}"
+    return f"to go on: sweep {f'run {file}' if file else f'resume {study.name}'}"
 
 
-def _place(path: Path) -> str:
-    here = Path.cwd()
-    return str(path.relative_to(here) if path.is_relative_to(here) else path)
+def _place(location: Location) -> str:
+    here, path = Path.cwd(), location.place
+    if isinstance(path, Path) and path.is_relative_to(here):
+        return str(path.relative_to(here))
+    return str(location)
 
 
 def print_trials(study: Study) -> None:
     """A table of the trials, the best first and those without a value last."""
+    metric = study.spec.train.metric
     trials = study.trials.sort_values(
-        "value", ascending=study.direction == "minimize", na_position="last", kind="stable"
+        "value", ascending=direction(metric) == "minimize", na_position="last", kind="stable"
     )
-    params = [name for name in trials.columns if name.startswith("params_")]
-    columns = ["number", "outcome", "epochs", "value", *params, "seconds"]
+    kept = ("standard_error", "values_", "params_", "violation_")
+    columns = [
+        *("number", "outcome", "epochs", "value"),
+        *(name for name in trials.columns if name.startswith(kept) and name != f"values_{metric}"),
+        "seconds",
+    ]
     table = Table(box=None, header_style="bold", pad_edge=False)
     for column in columns:
-        name = study.spec.train.metric if column == "value" else column.removeprefix("params_")
+        name = metric if column == "value" else re.sub("^(params|values)_", "", column)
         table.add_column(name, no_wrap=True, justify="left" if column == "outcome" else "right")
     for row in trials[columns].itertuples(index=False):
         table.add_row(*(_short(value) for value in row))

@@ -1,7 +1,19 @@
 """The record of studies: what was asked, what was trained, what was decided."""
 
+from sweep.store.batch import Batch, Row
 from sweep.store.lease import Lease, is_free
-from sweep.store.location import artifacts, locate
-from sweep.store.record import Batch, Row, Store
+from sweep.store.location import Location, artifacts, locate
+from sweep.store.reader import CURVE
+from sweep.store.record import Store
 
-__all__ = ["Batch", "Lease", "Row", "Store", "artifacts", "is_free", "locate"]
+__all__ = [
+    "CURVE",
+    "Batch",
+    "Lease",
+    "Location",
+    "Row",
+    "Store",
+    "artifacts",
+    "is_free",
+    "locate",
+]

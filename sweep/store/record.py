@@ -1,282 +1,213 @@
-"""The record of studies in SQLite, written by one orchestrator a study and read by anyone."""
+"""The record of studies, written by one orchestrator a study."""
 
-import os
-import sqlite3
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+import threading
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
-from urllib.parse import quote
+from typing import Any, TypeVar
 
-from filelock import FileLock
-from sqlalchemy import (
-    Connection,
-    Engine,
-    bindparam,
-    create_engine,
-    delete,
-    event,
-    func,
-    insert,
-    inspect,
-    select,
-    update,
-)
-from sqlalchemy.exc import DatabaseError, IntegrityError
-from sqlalchemy.pool import QueuePool
+from sqlalchemy import Connection, RowMapping, delete, insert, select, update
 
-from sweep.errors import StoreError, StudyLocked, StudyNotFound
+from sweep.errors import StudyLocked
 from sweep.store import lease as leases
-from sweep.store import schema
-from sweep.store.lease import Lease
+from sweep.store import rollback, schema
+from sweep.store.batch import Batch, Row
+from sweep.store.lease import Claim, Lease
+from sweep.store.location import Location
+from sweep.store.reader import Reader
 
-Row = dict[str, Any]
-
-
-@dataclass(slots=True)
-class Batch:
-    """What one transaction writes: rows without their study, which the lease names."""
-
-    started: list[Row] = field(default_factory=list)
-    decided: list[Row] = field(default_factory=list)
-    epochs: list[Row] = field(default_factory=list)
-    attempts: list[Row] = field(default_factory=list)
-    events: list[Row] = field(default_factory=list)
-
-    def __bool__(self) -> bool:
-        return bool(self.started or self.decided or self.epochs or self.attempts or self.events)
+T = TypeVar("T")
 
 
-class Store:
-    """A SQLite file in WAL mode.
+class Store(Reader):
+    """The record at a place: a SQLite file or a PostgreSQL database.
 
-    SQLite before 3.51.3 can corrupt a WAL file when two connections write or checkpoint at the
-    same instant (sqlite.org/wal.html, the WAL-reset bug), so a lock file keeps writers apart;
-    readers open the file read-only and never wait.
+    What a method wrote is durable when it returns. A database that went away is waited for; after
+    two minutes, or where waiting is no use, StoreError says what is wrong.
     """
 
-    def __init__(self, path: Path, *, read_only: bool = False) -> None:
-        self.path = path
-        self._lock = FileLock(f"{path}.lock", timeout=60)
-        if read_only:
-            self._engine = _read_engine(path)
-            with self.reading() as connection:
-                _check_schema(connection, path)
-        else:
-            self._engine = self._prepare()
+    def __init__(self, place: Path | str | Location, *, read_only: bool = False) -> None:
+        super().__init__(place, read_only=read_only)
+        self._counting = threading.Lock()
+        self._written: dict[Lease, int] = {}
 
-    def close(self) -> None:
-        self._engine.dispose()
+    def request(self, name: str, request: str, detail: Row) -> int:
+        """Ask something of a study, whoever runs it, and get the number of the request."""
+        claim, table = Claim.new(), schema.requests
+        row = {
+            "study": self.study(name)["id"],
+            "time": datetime.now(UTC),
+            "request": request,
+            "by": f"process {claim.holder.pid} on {claim.holder.host} ({claim.call})",
+        }
+        same = [table.c[column] == value for column, value in row.items()]
 
-    def __enter__(self) -> "Store":
-        return self
+        def once(connection: Connection) -> int:
+            # It is there already if all that was lost is the answer to its commit.
+            known = connection.scalars(select(table.c.id).where(*same)).first()
+            new = insert(table).values(**row, detail=detail).returning(table.c.id)
+            return int(connection.scalars(new).one() if known is None else known)
 
-    def __exit__(self, *_: object) -> None:
-        self.close()
+        return self._write(once)
 
-    # Reading.
+    # What follows is for the process that runs a study.
 
-    @contextmanager
-    def reading(self) -> Iterator[Connection]:
-        """A connection on which several reads see one state of the record."""
-        with self._errors("read"), self._engine.connect() as connection:
-            yield connection
+    def claim(
+        self, name: str, spec: Row, data_fingerprint: str, version: str, *, take_over: bool = False
+    ) -> Lease:
+        """Take the study's lease, creating the study if it is new.
 
-    def names(self) -> list[str]:
-        with self.reading() as connection:
-            return list(connection.scalars(select(schema.studies.c.name).order_by("name")))
+        Raises StudyLocked if it is held; `take_over` also takes a study whose holder is known to
+        have left the database.
+        """
+        claim, table = Claim.new(), schema.studies
+        asked = {"spec": spec, "data_fingerprint": data_fingerprint, "version": version}
 
-    def find(self, name: str) -> Row | None:
-        query = select(schema.studies).where(schema.studies.c.name == name)
-        with self.reading() as connection:
-            return next((dict(row) for row in connection.execute(query).mappings()), None)
-
-    def study(self, name: str) -> Row:
-        if (row := self.find(name)) is not None:
-            return row
-        names = ", ".join(self.names()) or "it is empty"
-        raise StudyNotFound(f"no study {name!r} in {self.path}; there: {names}")
-
-    def trials(self, study: int) -> list[Row]:
-        return self._rows(schema.trials, study, "number")
-
-    def epochs(self, study: int) -> list[Row]:
-        return self._rows(schema.epochs, study, "trial", "epoch")
-
-    def _rows(self, table: Any, study: int, *order: str) -> list[Row]:
-        query = select(table).where(table.c.study == study).order_by(*(table.c[o] for o in order))
-        with self.reading() as connection:
-            return [dict(row) for row in connection.execute(query).mappings()]
-
-    # Writing: the orchestrator alone.
-
-    def claim(self, name: str, spec: Row, data_fingerprint: str, version: str) -> Lease:
-        """Take the study's lease, creating the study if it is new; StudyLocked if it is held."""
-        now, holder = datetime.now(UTC), leases.this_process()
-        table = schema.studies
-        with self._writing() as connection:
-            row = connection.execute(select(table).where(table.c.name == name)).mappings().first()
+        def once(connection: Connection) -> tuple[Lease, int]:
+            now = self._database.now()
+            query = select(table, now.label("now")).where(table.c.name == name).with_for_update()
+            connection.execute(select(schema.schema_version).with_for_update())  # one claim a time
+            row = connection.execute(query).mappings().first()
             if row is None:
-                new = insert(table).values(
-                    name=name,
-                    spec=spec,
-                    data_fingerprint=data_fingerprint,
-                    version=version,
-                    state="running",
-                    datetime_created=now,
-                    datetime_changed=now,
+                times = {"datetime_created": now, "datetime_changed": now}
+                connection.execute(
+                    insert(table).values(name=name, state="running", token=0, **asked, **times)
                 )
-                study, token = connection.scalars(new.returning(table.c.id)).one(), 1
-            elif leases.is_free(row["holder"], row["lease_expires"]):
-                study, token = row["id"], row["token"] + 1
-            else:
-                who = leases.describe(row["holder"], row["lease_expires"])
-                raise StudyLocked(
-                    f"study {name!r} is being run by {who}; wait for it, or stop it there, and "
-                    "run the command again"
-                )
-            values = {"state": "running", "holder": holder, "token": token}
-            connection.execute(
-                update(table)
-                .where(table.c.id == study)
-                .values(**values, lease_expires=leases.expiry(), datetime_changed=now)
+                row = connection.execute(query).mappings().one()
+            if row["holder"] == str(claim):  # all that was lost is the answer to the commit
+                return Lease(row["id"], name, row["token"], str(claim)), row["batch"]
+            self._check_free(connection, row, take_over)
+            lease = Lease(row["id"], name, row["token"] + 1, str(claim))
+            self._begin_session(connection, lease, claim, row["datetime_changed"])
+            return lease, row["batch"]
+
+        lease, batch = self._write(once)
+        self._written[lease] = batch
+        return lease
+
+    def _check_free(self, connection: Connection, row: RowMapping, take_over: bool) -> None:
+        if leases.is_free(row["holder"], row["lease_expires"], row["now"]):
+            return
+        if take_over and self._database.has_left(connection, Claim.of(row["holder"]).holder):
+            return
+        unproven = "; it cannot be proven from here that it is gone" if take_over else ""
+        raise StudyLocked(
+            f"study {row['name']!r} is being run by {leases.describe(row)}{unproven}; wait for it, "
+            "or stop it there, and run the command again"
+        )
+
+    def _begin_session(
+        self, connection: Connection, lease: Lease, claim: Claim, last_heard_of: datetime
+    ) -> None:
+        table, now = schema.sessions, self._database.now()
+        left = (table.c.study == lease.study) & table.c.ended.is_(None)
+        connection.execute(update(table).where(left).values(ended=last_heard_of, end="lost"))
+        connection.execute(
+            insert(table).values(
+                study=lease.study,
+                token=lease.token,
+                host=claim.holder.host,
+                pid=claim.holder.pid,
+                started=now,
             )
-        return Lease(study, name, token, holder)
+        )
+        connection.execute(
+            update(schema.studies)
+            .where(schema.studies.c.id == lease.study)
+            .values(
+                state="running",
+                holder=lease.holder,
+                token=lease.token,
+                lease_expires=self._database.now(leases.SECONDS),
+                datetime_changed=now,
+            )
+        )
 
     def renew(self, lease: Lease) -> None:
-        self.write(lease, Batch())
+        """Keep the lease for another 15 s."""
+
+        def once(connection: Connection) -> None:
+            table, expires = schema.studies, self._database.now(leases.SECONDS)
+            mine = (table.c.id == lease.study) & (table.c.token == lease.token)
+            change = update(table).where(mine)
+            change = change.values(lease_expires=expires, datetime_changed=self._database.now())
+            if connection.execute(change).rowcount != 1:
+                raise _taken_over(lease)
+
+        self._write(once)
 
     def release(self, lease: Lease, state: str, **columns: Any) -> None:
         """Give the study back in its new state."""
-        with self._writing() as connection:
-            self._check(connection, lease, state=state, holder=None, lease_expires=None, **columns)
+
+        def end(connection: Connection) -> None:
+            ended = {"ended": self._database.now(), "end": state}
+            connection.execute(self._session(lease).values(ended))
+
+        self._transact(lease, end, state=state, holder=None, lease_expires=None, **columns)
+
+    def session(self, lease: Lease, **columns: Any) -> None:
+        """Record of this process's session its `cpus`, `backend` or when it was `ready`."""
+        change = self._session(lease).values(columns)
+        self._transact(lease, lambda connection: connection.execute(change))
+
+    def _session(self, lease: Lease) -> Any:
+        table = schema.sessions
+        return update(table).where(table.c.study == lease.study, table.c.token == lease.token)
 
     def clear(self, lease: Lease) -> None:
         """Forget all that a study did, so that it begins anew."""
-        with self._writing() as connection:
-            self._check(connection, lease)
-            for table in (schema.events, schema.attempts, schema.epochs, schema.trials):
+
+        def forget(connection: Connection) -> None:
+            done = (schema.events, schema.attempts, schema.epochs, schema.trials, schema.platforms)
+            for table in done:
                 connection.execute(delete(table).where(table.c.study == lease.study))
+
+        self._transact(lease, forget)
+
+    def roll_back(self, lease: Lease, step: int, spec: Row) -> None:
+        """Undo what was decided at `step` and later, so that the study goes on from there as
+        `spec` says; the epochs and attempts of trials that had begun before stay."""
+        self._transact(
+            lease,
+            lambda connection: rollback.undo(connection, lease.study, step),
+            state="running",
+            spec=spec,
+            best=None,
+            test=None,
+        )
 
     def write(self, lease: Lease, batch: Batch, **columns: Any) -> None:
         """Write a batch, and columns of the study, in one transaction that the token guards."""
-        with self._writing() as connection:
-            self._check(connection, lease, lease_expires=leases.expiry(), **columns)
-            for table, rows in (
-                (schema.trials, batch.started),
-                (schema.epochs, batch.epochs),
-                (schema.attempts, batch.attempts),
-            ):
-                if rows:
-                    connection.execute(insert(table), [{"study": lease.study, **r} for r in rows])
-            if batch.decided:
-                of_study = schema.trials.c.study == lease.study
-                one = update(schema.trials).where(
-                    of_study, schema.trials.c.number == bindparam("trial")
-                )
-                connection.execute(one, batch.decided)
-            if batch.events:
-                connection.execute(insert(schema.events), self._numbered(connection, lease, batch))
+        columns = {"lease_expires": self._database.now(leases.SECONDS), **columns}
+        self._transact(lease, lambda connection: batch.write(connection, lease.study), **columns)
 
-    def _numbered(self, connection: Connection, lease: Lease, batch: Batch) -> list[Row]:
-        query = select(func.coalesce(func.max(schema.events.c.sequence), -1)).where(
-            schema.events.c.study == lease.study
-        )
-        first = connection.scalars(query).one() + 1
-        return [
-            {"study": lease.study, "sequence": number, **row}
-            for number, row in enumerate(batch.events, first)
-        ]
+    def _transact(self, lease: Lease, work: Callable[[Connection], Any], **columns: Any) -> None:
+        """Do `work` in the transaction number n + 1 of the study, if it had n and the lease stands.
 
-    def _check(self, connection: Connection, lease: Lease, **values: Any) -> None:
+        Where a connection breaks during COMMIT, the number says whether it was committed.
+        """
         table = schema.studies
         mine = (table.c.id == lease.study) & (table.c.token == lease.token)
-        values["datetime_changed"] = datetime.now(UTC)
-        if connection.execute(update(table).where(mine).values(**values)).rowcount != 1:
-            raise StudyLocked(
-                f"study {lease.name!r} was taken over by another process while this one was not "
-                "heard of; nothing more was written here"
-            )
+        with self._counting:
+            written = self._written[lease]
+            change = update(table).where(mine, table.c.batch == written)
+            values = {"batch": written + 1, "datetime_changed": self._database.now(), **columns}
 
-    @contextmanager
-    def _writing(self) -> Iterator[Connection]:
-        with self._errors("write"), self._lock, self._engine.begin() as connection:
-            yield connection
+            def once(connection: Connection) -> None:
+                if connection.execute(change.values(values)).rowcount == 1:
+                    work(connection)
+                elif connection.scalars(select(table.c.batch).where(mine)).first() != written + 1:
+                    raise _taken_over(lease)
 
-    @contextmanager
-    def _errors(self, verb: str) -> Iterator[None]:
-        try:
-            yield
-        except IntegrityError:
-            raise
-        except (DatabaseError, OSError) as error:
-            reason = error.orig if isinstance(error, DatabaseError) else error
-            raise StoreError(
-                f"cannot {verb} the store {self.path}: {reason}; give another place with --store "
-                "or SWEEP_STORE"
-            ) from error
+            self._write(once)
+            self._written[lease] = written + 1
 
-    def _prepare(self) -> Engine:
-        with self._errors("write"):
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            with self._lock:
-                engine = _write_engine(self.path)
-                with engine.begin() as connection:
-                    _create_tables(connection, self.path)
-        return engine
+    def _write(self, work: Callable[[Connection], T]) -> T:
+        return self._carry_out("write", self._database.writing, work)
 
 
-def _create_tables(connection: Connection, path: Path) -> None:
-    if inspect(connection).get_table_names():
-        _check_schema(connection, path)
-    else:
-        schema.metadata.create_all(connection)
-        connection.execute(insert(schema.schema_version).values(version=schema.VERSION))
-
-
-def _check_schema(connection: Connection, path: Path) -> None:
-    table = schema.schema_version
-    if not connection.dialect.has_table(connection, table.name):
-        raise StoreError(f"{path} is a database, but no store of sweep's; give another place")
-    version = connection.scalars(select(table.c.version)).one()
-    if version > schema.VERSION:
-        raise StoreError(
-            f"the store {path} was written by a later release (schema {version}, this one knows "
-            f"{schema.VERSION}); upgrade with pip install --upgrade sweep"
-        )
-
-
-def _write_engine(path: Path) -> Engine:
-    engine = create_engine("sqlite://", creator=lambda: _connect(path, "rwc"), poolclass=QueuePool)
-
-    @event.listens_for(engine, "connect")
-    def configure(connection: Any, _: Any) -> None:
-        connection.isolation_level = None  # the driver begins no transaction of its own
-        connection.execute("PRAGMA journal_mode = WAL")
-        connection.execute("PRAGMA synchronous = FULL")
-        connection.execute("PRAGMA foreign_keys = ON")
-
-    @event.listens_for(engine, "begin")
-    def begin(connection: Connection) -> None:
-        connection.exec_driver_sql("BEGIN IMMEDIATE")
-
-    return engine
-
-
-def _read_engine(path: Path) -> Engine:
-    if not path.is_file():
-        raise StudyNotFound(
-            f"no store at {path}; run a study first (sweep run STUDY.toml), or give its place "
-            "with --store or SWEEP_STORE"
-        )
-    # SQLite reads a WAL file only where it may write beside it, or is told that nobody writes.
-    writable = os.access(path.parent, os.W_OK)
-    mode = "ro" if writable or path.with_name(f"{path.name}-wal").exists() else "ro&immutable=1"
-    return create_engine("sqlite://", creator=lambda: _connect(path, mode), poolclass=QueuePool)
-
-
-def _connect(path: Path, mode: str) -> sqlite3.Connection:
-    place = f"file:{quote(str(path.absolute()))}?mode={mode}"
-    return sqlite3.connect(place, uri=True, timeout=60, check_same_thread=False)
+def _taken_over(lease: Lease) -> StudyLocked:
+    return StudyLocked(
+        f"study {lease.name!r} was taken over by another process while this one was not heard of; "
+        "nothing more was written here"
+    )

@@ -3,9 +3,10 @@
 from datetime import UTC, datetime
 from typing import Any
 
+from sqlalchemy import JSON as AnyJSON
 from sqlalchemy import (
-    JSON,
     BigInteger,
+    Boolean,
     Column,
     DateTime,
     Dialect,
@@ -19,10 +20,12 @@ from sqlalchemy import (
     Table,
     Text,
     TypeDecorator,
+    false,
+    text,
 )
 
-VERSION = 1
-"""Of this schema. A store of a later version is refused."""
+VERSION = 2
+"""Of this schema. A store of a later version is refused, one of an earlier is migrated."""
 
 metadata = MetaData()
 
@@ -40,6 +43,31 @@ class UTCDateTime(TypeDecorator[datetime]):
         return None if value is None else value.replace(tzinfo=UTC)
 
 
+class FreeText(TypeDecorator[str]):
+    """What an error said, without the few characters that a database cannot keep."""
+
+    impl = Text
+    cache_ok = True
+
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
+        if value is None:
+            return None
+        return value.replace("\0", "\ufffd").encode("utf-8", "replace").decode()
+
+
+class Real(TypeDecorator[float]):
+    """A float to its last bit; 0.0 for -0.0, whose sign SQLite does not keep."""
+
+    impl = Double
+    cache_ok = True
+
+    def process_bind_param(self, value: float | None, dialect: Dialect) -> float | None:
+        return None if value is None else value + 0.0
+
+
+JSON = AnyJSON(none_as_null=True)
+ZERO = text("0")
+
 schema_version = Table("schema_version", metadata, Column("version", Integer, primary_key=True))
 
 studies = Table(
@@ -51,14 +79,14 @@ studies = Table(
     Column("data_fingerprint", String(64), nullable=False),
     Column("version", String(32), nullable=False),
     Column("state", String(16), nullable=False),
-    Column("requested_state", String(16)),
     Column("best", Integer),
-    Column("test", Double),
-    Column("holder", String(255)),
+    Column("test", Real),
+    Column("holder", Text),
     Column("token", BigInteger, nullable=False, default=0),
     Column("lease_expires", UTCDateTime),
     Column("datetime_created", UTCDateTime, nullable=False),
     Column("datetime_changed", UTCDateTime, nullable=False),
+    Column("batch", BigInteger, nullable=False, server_default=ZERO),
 )
 
 trials = Table(
@@ -69,16 +97,20 @@ trials = Table(
     Column("params", JSON, nullable=False),
     Column("state", String(16), nullable=False),
     Column("outcome", String(16)),
-    Column("value", Double),
+    Column("value", Real),
     Column("epochs", Integer, nullable=False, default=0),
     Column("seed", BigInteger, nullable=False),
     Column("datetime_start", UTCDateTime, nullable=False),
     Column("datetime_complete", UTCDateTime),
-    Column("seconds", Double, nullable=False, default=0.0),
-    Column("predicted_cost", Double, nullable=False),
+    Column("seconds", Real, nullable=False, default=0.0),
+    Column("predicted_cost", Real, nullable=False),
     Column("attempts", Integer, nullable=False, default=0),
     Column("node", String(255)),
-    Column("error", Text),
+    Column("error", FreeText),
+    Column("values", JSON),
+    Column("standard_error", Real),
+    Column("constraints", JSON),
+    Column("asking", Real, nullable=False, server_default=ZERO),
 )
 
 # Clustered by its key on SQLite, so that one trial's curve is read without its neighbours'.
@@ -87,13 +119,14 @@ epochs = Table(
     metadata,
     Column("study", Integer, primary_key=True),
     Column("trial", Integer, primary_key=True),
+    Column("replicate", Integer, primary_key=True, server_default=ZERO),
     Column("epoch", Integer, primary_key=True),
-    Column("learning_rate", Double, nullable=False),
-    Column("train_loss", Double),
-    Column("validation_loss", Double),
-    Column("validation_metric", Double),
-    Column("gradient_norm", Double),
-    Column("seconds", Double, nullable=False),
+    Column("learning_rate", Real),
+    Column("train_loss", Real),
+    Column("validation_loss", Real),
+    Column("validation_metric", Real),
+    Column("gradient_norm", Real),
+    Column("seconds", Real, nullable=False),
     ForeignKeyConstraint(["study", "trial"], ["trials.study", "trials.number"]),
     sqlite_with_rowid=False,
 )
@@ -112,8 +145,16 @@ attempts = Table(
     Column("queued", UTCDateTime, nullable=False),
     Column("started", UTCDateTime),
     Column("finished", UTCDateTime),
-    Column("cause", String(16), nullable=False),
-    Column("error", Text),
+    Column("cause", String(32), nullable=False),
+    Column("error", FreeText),
+    Column("replicate", Integer, nullable=False, server_default=ZERO),
+    Column("loaded", UTCDateTime),
+    Column("received", UTCDateTime),
+    Column("training", Real),
+    Column("platform", Integer),
+    Column("accepted", Boolean, nullable=False, server_default=false()),
+    Column("sent", UTCDateTime),
+    Column("metrics", JSON),
     ForeignKeyConstraint(["study", "trial"], ["trials.study", "trials.number"]),
     Index("attempts_of_trial", "study", "trial"),
 )
@@ -124,10 +165,50 @@ events = Table(
     Column("study", ForeignKey("studies.id"), primary_key=True),
     Column("sequence", Integer, primary_key=True),
     Column("time", UTCDateTime, nullable=False),
-    Column("virtual_time", Double),
+    Column("virtual_time", Real),
     Column("event", String(16), nullable=False),
     Column("trial", Integer),
     Column("epoch", Integer),
-    Column("value", Double),
+    Column("value", Real),
+    Column("step", Integer),
+    Column("detail", JSON),
     sqlite_with_rowid=False,
+)
+
+sessions = Table(
+    "sessions",
+    metadata,
+    Column("study", ForeignKey("studies.id"), primary_key=True),
+    Column("token", BigInteger, primary_key=True, autoincrement=False),
+    Column("host", String(255), nullable=False),
+    Column("pid", Integer, nullable=False),
+    Column("cpus", Integer),
+    Column("backend", String(16)),
+    Column("started", UTCDateTime, nullable=False),
+    Column("ready", UTCDateTime),
+    Column("ended", UTCDateTime),
+    Column("end", String(16)),
+    Column("recording", Double),
+)
+
+requests = Table(
+    "requests",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("study", ForeignKey("studies.id"), nullable=False),
+    Column("time", UTCDateTime, nullable=False),
+    Column("request", String(16), nullable=False),
+    Column("detail", JSON, nullable=False),
+    Column("by", String(255), nullable=False),
+    Column("answered", UTCDateTime),
+    Column("answer", FreeText),
+    Index("requests_unanswered", "study", "answered"),
+)
+
+platforms = Table(
+    "platforms",
+    metadata,
+    Column("study", ForeignKey("studies.id"), primary_key=True),
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("description", JSON, nullable=False),
 )

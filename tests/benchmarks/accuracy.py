@@ -17,9 +17,12 @@ import numpy as np
 from sklearn.preprocessing import OneHotEncoder, QuantileTransformer
 from threadpoolctl import threadpool_limits
 
-from trainer import Dataset, PiecewiseLinear, Split, TrainConfig, evaluate, run
+from trainer import Dataset, Split, TrainConfig, evaluate, run
 
 Arrays = Mapping[str, np.ndarray]
+
+Fit = Callable[[np.ndarray], Callable[[np.ndarray], np.ndarray]]
+"""Of a transformation, to training rows."""
 
 DROPOUT = {"dropout": 0.5, "input_dropout": 0.2, "max_norm": 2.0}
 
@@ -62,69 +65,90 @@ def mnist_dropout(arrays: Arrays) -> str:
 
 
 def mnist(arrays: Arrays, config: TrainConfig) -> str:
-    """Error on the official test rows after the last epoch; 5,000 training rows validate."""
+    """Error on the official test rows after the last epoch.
+
+    The settings were chosen with 5,000 training rows apart; here, as in the papers, the network
+    then learns from all of them, and nothing is decided by its validation rows.
+    """
     x, x_test = (arrays[name].astype(np.float32) / 255 for name in ("X_train", "X_test"))
     y, y_test = (arrays[name].astype(np.int64) for name in ("y_train", "y_test"))
-    dataset = Dataset(Split(x[:-5000], y[:-5000]), Split(x[-5000:], y[-5000:]), n_classes=10)
-    records, state = run(config, dataset, seed=0)
+    dataset = Dataset(Split(x, y), Split(x[-5000:], y[-5000:]), n_classes=10)
+    _, state = run(config, dataset, seed=0)
     _, accuracy = evaluate(config, state.parameters, dataset, Split(x_test, y_test))
-    return f"error {1 - accuracy:.2%} (validation {1 - records[-1].validation_metric:.2%})"
+    return f"error {1 - accuracy:.2%}"
+
+
+def normal(x: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
+    """Each column to a normal distribution, by the quantiles of x."""
+    transformer = QuantileTransformer(
+        output_distribution="normal", subsample=len(x), random_state=0
+    )
+    return transformer.fit(x).transform
 
 
 def california_plain(arrays: Arrays) -> str:
     """Columns brought to a normal distribution."""
-
-    def normal(x: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
-        transformer = QuantileTransformer(
-            output_distribution="normal", subsample=len(x), random_state=0
-        )
-        return transformer.fit(x).transform
-
     config = TrainConfig(learning_rate=4e-3, l2=1e-3, batch_size=128, **CALIFORNIA)
     return california(arrays, config, normal)
 
 
-def california_embedded(arrays: Arrays) -> str:
-    """Piecewise-linear bins."""
-    config = TrainConfig(learning_rate=2e-3, l2=3e-3, batch_size=256, **CALIFORNIA)
-    return california(arrays, config, lambda x: PiecewiseLinear.fit(x, bins=128).transform)
+def california_piecewise_linear(arrays: Arrays) -> str:
+    """Piecewise-linear bins, of the columns as they are."""
+    config = TrainConfig(
+        embedding="piecewise_linear",
+        bins=128,
+        learning_rate=2e-3,
+        l2=3e-3,
+        batch_size=256,
+        **CALIFORNIA,
+    )
+    return california(arrays, config)
 
 
-def california(
-    arrays: Arrays,
-    config: TrainConfig,
-    fit: Callable[[np.ndarray], Callable[[np.ndarray], np.ndarray]],
-) -> str:
+def california_periodic(arrays: Arrays) -> str:
+    """Periodic features, of the columns brought to a normal distribution."""
+    config = TrainConfig(
+        embedding="periodic",
+        frequencies=32,
+        frequency_scale=1.0,
+        learning_rate=2e-3,
+        l2=3e-2,
+        batch_size=256,
+        **CALIFORNIA,
+    )
+    return california(arrays, config, normal)
+
+
+def california(arrays: Arrays, config: TrainConfig, fit: Fit | None = None) -> str:
     """Test RMSE over five random splits; the best epoch is that of the validation rows."""
     x, y = arrays["X"], arrays["y"][:, np.newaxis]
     errors = []
     for seed in range(5):
         order = np.random.default_rng(seed).permutation(len(x))
         train, validation, test = np.split(order, [len(x) * 64 // 100, len(x) * 80 // 100])
-        transform = fit(x[train])
+        inputs = x if fit is None else fit(x[train])(x)
         mean, scale = y[train].mean(axis=0), y[train].std(axis=0)
         splits = [
-            Split(transform(x[rows]).astype(np.float32), (y[rows] - mean) / scale)
+            Split(inputs[rows].astype(np.float32), (y[rows] - mean) / scale)
             for rows in (train, validation, test)
         ]
         dataset = Dataset(*splits, target_scale=scale)
         _, state = run(config, dataset, seed)
-        errors.append(evaluate(config, state.parameters, dataset, splits[2])[1])
+        errors.append(evaluate(config, state.parameters, dataset, splits[2], state.embedding)[1])
     return f"RMSE {statistics.mean(errors):.4f} +- {statistics.stdev(errors):.4f}"
 
 
 def adult(arrays: Arrays) -> str:
-    """Accuracy on the official test rows; a fifth of the training rows chooses the epoch."""
-    numeric = PiecewiseLinear.fit(arrays["X_num_train"], bins=32)
+    """Accuracy on the official test rows; a fifth of the training rows chooses the epoch.
+
+    Numeric columns have bins; a column of a one-hot encoding stays as it is among them.
+    """
     categories = OneHotEncoder(sparse_output=False, handle_unknown="ignore")
     categories.fit(arrays["X_cat_train"])
     x, x_test = (
-        np.hstack(
-            [
-                numeric.transform(arrays[f"X_num_{part}"]),
-                categories.transform(arrays[f"X_cat_{part}"]),
-            ]
-        ).astype(np.float32)
+        np.hstack([arrays[f"X_num_{part}"], categories.transform(arrays[f"X_cat_{part}"])]).astype(
+            np.float32
+        )
         for part in ("train", "test")
     )
     y, y_test = (arrays[f"y_{part}"].astype(np.int64) for part in ("train", "test"))
@@ -133,6 +157,7 @@ def adult(arrays: Arrays) -> str:
     dataset = Dataset(Split(x[train], y[train]), Split(x[validation], y[validation]), n_classes=2)
     config = TrainConfig(
         neurons=(256, 256),
+        embedding="piecewise_linear",
         metric="log_loss",
         learning_rate=1e-3,
         batch_size=256,
@@ -146,7 +171,8 @@ def adult(arrays: Arrays) -> str:
     scores = []
     for seed in range(5):
         _, state = run(config, dataset, seed)
-        scores.append(evaluate(shown, state.parameters, dataset, Split(x_test, y_test))[1])
+        test = Split(x_test, y_test)
+        scores.append(evaluate(shown, state.parameters, dataset, test, state.embedding)[1])
     return f"accuracy {statistics.mean(scores):.2%} +- {statistics.stdev(scores):.2%}"
 
 
@@ -157,7 +183,8 @@ BENCHMARKS = {
     ),
     "california_housing": (
         ("California Housing, five splits", california_plain, "<= 0.50"),
-        ("California Housing, embedded", california_embedded, "<= 0.47"),
+        ("California Housing, piecewise", california_piecewise_linear, "<= 0.47"),
+        ("California Housing, periodic", california_periodic, "<= 0.47"),
     ),
     "adult": (("Adult, five seeds", adult, ">= 85.2 %"),),
 }

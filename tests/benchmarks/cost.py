@@ -8,7 +8,8 @@ import sys
 import numpy as np
 from scipy.optimize import nnls
 
-from sweep.backends.segment import Segment, compute
+from sweep.backends import Segment
+from sweep.backends.compute import compute
 from sweep.cost import Shape, predicted_cost, work
 from trainer import ACTIVATIONS, OPTIMIZERS, Dataset, Split, TrainConfig
 

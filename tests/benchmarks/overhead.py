@@ -2,9 +2,10 @@
 
 python -m tests.benchmarks.overhead [CPUS]
 
-Trials that do nothing, and trials that keep a CPU busy for 50 and for 500 ms, on a local Ray with
-twice as many virtual workers as CPUs. Prints trials a second, and the share of the CPUs' time that
-was spent inside the trials, from the first that began to the last that was decided.
+Trials that do nothing, and trials that keep a CPU busy for 50 ms, 500 ms and 1 s, on a local Ray
+with the default number of virtual workers. Prints trials a second, the share of the CPUs' time that
+was spent inside the trials, from the first that began to the last that was decided, and the
+milliseconds a trial that the driver waited for the store.
 """
 
 import sys
@@ -19,8 +20,9 @@ import ray
 from sweep import studyfile
 from sweep.backends.ray import RayBackend
 from sweep.backends.segment import Report, Segment
-from sweep.decisions import Begin, Decide
 from sweep.orchestrator import run
+from sweep.spec import SearchSpec
+from sweep.steps import Begin, Decide
 from sweep.store import Store
 from trainer import Dataset, EpochRecord, TrainState
 
@@ -38,14 +40,16 @@ STUDY = {
 }
 
 
-def busy(segment: Segment, state: Any, milliseconds: int) -> tuple[Report, TrainState]:
+def busy(segment: Segment, state: Any, milliseconds: int, *_: object) -> tuple[Report, TrainState]:
     """A segment that keeps its CPU busy for so long, and what it reports."""
     started = time.time()
     until = time.perf_counter() + milliseconds / 1000
     while time.perf_counter() < until:
         pass
     record = EpochRecord(segment.until, 0.1, 1.0, 1.0, segment.seed / 2**32, 1.0, 0.0)
-    report = Report((record,), worker="0", node="here", started=started, finished=time.time())
+    report = Report(
+        (record,), worker="0", node="here", started=started, loaded=started, finished=time.time()
+    )
     return report, TrainState(segment.until, 1, np.zeros(10, np.float32), {})
 
 
@@ -54,14 +58,16 @@ class Busy(RayBackend):
 
     task = ray.remote(num_cpus=1, num_returns=2, max_retries=0)(busy)
 
-    def __init__(self, dataset: Dataset, cpus: int, milliseconds: int) -> None:
-        super().__init__(dataset, cpus=cpus)
-        self._dataset = milliseconds
+    def __init__(self, datasets: tuple[Dataset, ...], cpus: int, milliseconds: int) -> None:
+        super().__init__(datasets, cpus=cpus)
+        self._datasets = [milliseconds]
 
 
 def main(cpus: int = 2) -> None:
     """Print a row for each sampler and length."""
-    print(f"{'sampler':8} {'length':>7} {'trials':>7} {'trials/s':>9} {'CPU share':>10}")
+    print(
+        f"{'sampler':8} {'length':>7} {'trials':>7} {'trials/s':>9} {'CPU share':>10} {'store':>9}"
+    )
     for sampler, milliseconds, trials in (
         ("random", 0, 1000),
         ("tpe", 0, 300),
@@ -69,27 +75,35 @@ def main(cpus: int = 2) -> None:
         ("tpe", 50, 400),
         ("random", 500, 60),
         ("tpe", 500, 60),
+        ("random", 1000, 60),
+        ("tpe", 1000, 60),
     ):
-        rate, share = _measure(sampler, milliseconds, trials, cpus)
+        rate, share, store = _measure(sampler, milliseconds, trials, cpus)
         shown = f"{share:.1%}" if milliseconds else "-"
-        print(f"{sampler:8} {milliseconds:4} ms {trials:7} {rate:9.1f} {shown:>10}", flush=True)
+        print(
+            f"{sampler:8} {milliseconds:4} ms {trials:7} {rate:9.1f} {shown:>10} {store:6.2f} ms",
+            flush=True,
+        )
 
 
-def _measure(sampler: str, milliseconds: int, trials: int, cpus: int) -> tuple[float, float]:
-    search = {"trials": trials, "sampler": sampler, "pruner": "none", "workers": 2 * cpus}
+def _measure(sampler: str, milliseconds: int, trials: int, cpus: int) -> tuple[float, float, float]:
+    search = {"trials": trials, "sampler": sampler, "pruner": "none"}
     spec = studyfile.from_json(STUDY | {"search": search})
     trained, began, ended = 0.0, None, 0.0
-    warm = 2 * cpus  # trials that wait for Ray's worker processes to start
+    warm = SearchSpec().workers  # trials that wait for Ray's worker processes to start
     with tempfile.TemporaryDirectory() as folder, Store(Path(folder) / "sweep.db") as store:
-        for event in run(spec, store, lambda dataset: Busy(dataset, cpus, milliseconds)):
+        for event in run(spec, store, lambda datasets: Busy(datasets, cpus, milliseconds)):
             if isinstance(event, Begin) and event.trial.number == 2 * warm:
                 began = time.time()
             elif isinstance(event, Decide):
                 ended = time.time()
-                if began is not None and event.report.started > began:
-                    trained += event.report.finished - event.report.started
+                (report,) = event.reports
+                if began is not None and report.started > began:
+                    trained += report.finished - report.started
+        (session,) = store.sessions(store.study(spec.name)["id"])
     assert began is not None
-    return (trials - 2 * warm) / (ended - began), trained / (ended - began) / cpus
+    share = trained / (ended - began) / cpus
+    return (trials - 2 * warm) / (ended - began), share, 1000 * session["recording"] / trials
 
 
 if __name__ == "__main__":

@@ -86,6 +86,70 @@ def ours(shape: Shape) -> Epoch:
     return lambda: next(epochs)
 
 
+def products(shape: Shape) -> Epoch:
+    """The matrix products of an epoch of ours, in the same layout, and nothing else."""
+    pairs = list(zip(shape.sizes[:-1], shape.sizes[1:], strict=True))
+    x = _small(ROWS // shape.batch, shape.batch, shape.inputs + 1).swapaxes(1, 2)
+    weights, gradients = ([_small(n_in + 1, n_out) for n_in, n_out in pairs] for _ in range(2))
+    activations = [_small(n + 1, shape.batch) for n in shape.sizes[1:]]
+    deltas = [_small(n, shape.batch) for n in shape.sizes[1:]]
+    below = [
+        (*arrays, weight[:-1])
+        for *arrays, weight in zip(
+            activations, gradients[1:], deltas[1:], deltas, weights[1:], strict=False
+        )
+    ][::-1]
+
+    def epoch() -> None:
+        for batch in x:
+            inputs = batch
+            for weight, h in zip(weights, activations, strict=True):
+                weight.T.dot(inputs, h[:-1])
+                inputs = h
+            for h, gradient, delta, delta_below, weight in below:
+                h.dot(delta.T, gradient)
+                weight.dot(delta, delta_below)
+            batch.dot(deltas[0].T, gradients[0])
+
+    return epoch
+
+
+def torch_products(shape: Shape) -> Epoch:
+    """The matrix products of an epoch of PyTorch's, in its layout, and nothing else."""
+    torch.set_num_threads(1)
+    pairs = list(zip(shape.sizes[:-1], shape.sizes[1:], strict=True))
+    x = torch.from_numpy(_small(ROWS // shape.batch, shape.batch, shape.inputs))
+    weights, gradients = (
+        [torch.from_numpy(_small(n_out, n_in)) for n_in, n_out in pairs] for _ in range(2)
+    )
+    biases = [torch.zeros(n) for n in shape.sizes[1:]]
+    activations, deltas = (
+        [torch.from_numpy(_small(shape.batch, n)) for n in shape.sizes[1:]] for _ in range(2)
+    )
+    below = list(zip(activations, gradients[1:], deltas[1:], deltas, weights[1:], strict=False))[
+        ::-1
+    ]
+
+    @torch.no_grad()
+    def epoch() -> None:
+        for batch in x:
+            inputs = batch
+            for weight, bias, h in zip(weights, biases, activations, strict=True):
+                torch.addmm(bias, inputs, weight.T, out=h)
+                inputs = h
+            for h, gradient, delta, delta_below, weight in below:
+                torch.mm(delta.T, h, out=gradient)
+                torch.mm(delta, weight, out=delta_below)
+            torch.mm(deltas[0].T, batch, out=gradients[0])
+
+    return epoch
+
+
+def _small(*shape: int) -> np.ndarray:
+    """Numbers of which no product or sum overflows or becomes subnormal."""
+    return np.full(shape, 0.01, np.float32)
+
+
 def scikit_learn(shape: Shape) -> Epoch:
     """Its estimators, an epoch by partial_fit."""
     x, y = rows(shape)
@@ -210,6 +274,9 @@ def seconds(call: Epoch) -> float:
     call()
     return time.perf_counter() - start
 
+
+PRODUCTS = {"ours": products, "torch": None if torch is None else torch_products}
+"""Bare matrix products, by whose they are."""
 
 PEERS = {
     "scikit-learn": scikit_learn,

@@ -2,7 +2,11 @@
 
 A first table times an epoch in milliseconds and gives the others' as ratios to it (above 1: ours
 is faster). The libraries take turns, so that a busy machine slows them alike, and every figure is
-a median; a library that is not installed is a dash. The second table is of `train_many`.
+a median; a library that is not installed is a dash. "x products" is an epoch as a multiple of its
+bare matrix products in the same library, ours and then PyTorch's: a ratio times ours is the most
+that a trainer on NumPy's BLAS could reach. "sgemm" is the share of the machine's peak, "MB" the
+memory that a training takes besides its data, and "bound" what it may take. The second table is of
+`train_many`.
 """
 
 import multiprocessing
@@ -14,7 +18,17 @@ from pathlib import Path
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from tests.benchmarks.peers import PEERS, ROWS, Epoch, Shape, config, dataset, ours, seconds
+from tests.benchmarks.peers import (
+    PEERS,
+    PRODUCTS,
+    ROWS,
+    Epoch,
+    Shape,
+    config,
+    dataset,
+    ours,
+    seconds,
+)
 from trainer import run, train_many
 from trainer.network import parameter_count
 
@@ -42,16 +56,18 @@ def main() -> None:
     print(
         f"{'shape':<22}{'ours, ms':>9}"
         + "".join(f"{name:>14}" for name in columns)
-        + f"{'sgemm':>8}{'MB':>8}{'bound':>8}"
+        + f"{'x products':>14}{'torch':>7}{'sgemm':>8}{'MB':>8}{'bound':>8}"
     )
     table: dict[str, list[float]] = {name: [] for name in columns}
     for shape in SHAPES:
-        mine, others = compare(shape)
+        mine, others, multiples = compare(shape)
         for name, ratio in others.items():
             table[name].append(ratio)
         print(
             f"{shape!s:<22}{1000 * mine:>9.1f}"
             + "".join(_cell(others.get(name)) for name in columns)
+            + _cell(multiples["ours"])
+            + _cell(multiples.get("torch"), width=7)
             + f"{operations(shape) / mine / peak:>8.0%}"
             + f"{megabytes(shape):>8.1f}{bound(shape):>8.1f}",
             flush=True,
@@ -64,16 +80,25 @@ def main() -> None:
         print(f"{shape!s:<22}{replicates(shape):>9.2f}", flush=True)
 
 
-def compare(shape: Shape) -> tuple[float, dict[str, float]]:
-    """Median seconds of an epoch of ours, and the other libraries' as ratios to it."""
+def compare(shape: Shape) -> tuple[float, dict[str, float], dict[str, float]]:
+    """Median seconds of an epoch of ours, and the other libraries' as ratios to it.
+
+    Then an epoch as a multiple of its bare matrix products, by library.
+    """
     epochs: dict[str, Epoch] = {"ours": ours(shape)}
     epochs |= {name: make(shape) for name, make in PEERS.items() if make is not None}
-    first = {name: seconds(epoch) for name, epoch in epochs.items()}
-    medians = interleaved(epochs)
+    bare = {f"{name} bare": make(shape) for name, make in PRODUCTS.items() if make is not None}
+    first = {name: seconds(epoch) for name, epoch in (epochs | bare).items()}
+    medians = interleaved(epochs | bare)
+    multiples = {
+        name: medians[name] / medians.pop(f"{name} bare")
+        for name, make in PRODUCTS.items()
+        if make is not None
+    }
     mine = medians.pop("ours")
     if "jax" in medians:
         medians["jax+compile"] = medians["jax"] + (first["jax"] - medians["jax"]) / JAX_EPOCHS
-    return mine, {name: median / mine for name, median in medians.items()}
+    return mine, {name: median / mine for name, median in medians.items()}, multiples
 
 
 def replicates(shape: Shape) -> float:
@@ -138,8 +163,8 @@ def _peak_megabytes(shape: Shape) -> float:
     return (kilobytes("VmHWM") - before) * 1024 / 1e6
 
 
-def _cell(ratio: float | None) -> str:
-    return f"{'-' if ratio is None else format(ratio, '.2f'):>14}"
+def _cell(ratio: float | None, width: int = 14) -> str:
+    return f"{'-' if ratio is None else format(ratio, '.2f'):>{width}}"
 
 
 if __name__ == "__main__":

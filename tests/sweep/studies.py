@@ -8,11 +8,14 @@ from typing import Any
 from sweep import studyfile
 from sweep.backends import Backend
 from sweep.backends.serial import SerialBackend
-from sweep.orchestrator import Event, run
+from sweep.loop import Event
+from sweep.orchestrator import run
 from sweep.results import Study, load
 from sweep.spec import StudySpec
 from sweep.store import Store
 from trainer import Dataset
+
+Start = Callable[[tuple[Dataset, ...]], Backend]
 
 SMALL = """
 name = "small"
@@ -56,10 +59,10 @@ def small(folder: Path, **search: Any) -> StudySpec:
 
 
 def finish(
-    spec: StudySpec, path: Path, start: Callable[[Dataset], Backend] = SerialBackend
+    spec: StudySpec, path: Path, start: Start = SerialBackend, *, allow_code: bool = False
 ) -> Study:
     """Run a study to its end and load it."""
-    for _ in events(spec, path, start):
+    for _ in events(spec, path, start, allow_code=allow_code):
         pass
     return load(spec.name, path)
 
@@ -67,9 +70,11 @@ def finish(
 def events(
     spec: StudySpec,
     path: Path,
-    start: Callable[[Dataset], Backend] = SerialBackend,
+    start: Start = SerialBackend,
     stop: Flag | None = None,
+    *,
+    allow_code: bool = False,
 ) -> Iterator[Event]:
     """The events of a study in the store at `path`."""
     with Store(path) as store:
-        yield from run(spec, store, start, stop)
+        yield from run(spec, store, start, stop, allow_code=allow_code)

@@ -6,7 +6,9 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 import time
+from contextlib import contextmanager
 
 import pandas as pd
 import pytest
@@ -114,7 +116,93 @@ def test_two_runs_of_one_study_at_once(tmp_path):
     assert first.returncode == 0
 
 
+def test_a_run_is_controlled_from_another_terminal(sweep, tmp_path):
+    """Pause, resume, edit, enqueue, extend and stop act on a run elsewhere, each within seconds."""
+    small(tmp_path, trials=5000)
+    path = tmp_path / "runs" / "sweep.db"
+    with running(tmp_path) as going:
+        for line in going.stderr:
+            if line.startswith("[20/"):
+                break
+        threading.Thread(target=going.stderr.read, daemon=True).start()
+        asked = time.monotonic()
+        paused = sweep("pause", "small")
+        took = time.monotonic() - asked
+        assert paused.stdout.startswith("small: paused"), paused.stderr
+        until(lambda: load("small", path).state == "paused")
+        time.sleep(1)  # for what was at the backend
+        ended = sum(load("small", path).counts.values())
+        for arguments in (
+            ("edit", "small", "learning_rate={ low = 1e-3, high = 1e-2, log = true }"),
+            ("enqueue", "small", "learning_rate=0.005", 'activation="tanh"'),
+        ):
+            assert "before the study's next decision" in sweep(*arguments).stdout
+        assert sum(load("small", path).counts.values()) == ended, "it went on while paused"
+        assert sweep("resume", "small").stdout == "small: going on\n"
+        assert sweep("kill", "small", "--trial", "0").returncode == 1
+        assert "extended to trials 5010" in sweep("extend", "small", "--trials", "10").stdout
+        assert "stopping" in sweep("stop", "small").stdout
+        out, _ = going.communicate(timeout=60)
+    assert going.returncode == 130
+    assert "small is stopped" in out
+    assert took < 10, "with the start of a process, on a busy machine"
+    study = load("small", path)
+    assert study.spec.search.trials == 5010
+    assert (study.trials["params_learning_rate"] == 0.005).sum() == 1
+    assert {"pause", "resume", "edit", "enqueue", "extend", "stop"} <= set(study.events["event"])
+    idle = sweep("stop", "small")
+    assert (idle.returncode, idle.stdout) == (3, "")
+    assert "is not running; sweep resume small" in idle.stderr
+    assert "1 decisions" not in (verified := sweep("verify", "small", "--trials", "2").stdout)
+    assert "as recorded" in verified
+    assert verified.count("the same to the last bit") == 2
+
+
+@contextmanager
+def running(folder):
+    """A run in this folder, which is ended if the test fails."""
+    with subprocess.Popen(
+        command(*FINISHED), stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=folder
+    ) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def until(condition):
+    """Wait for what another process does."""
+    end = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.05)
+
+
+def test_dry_run_shows_the_plan_and_runs_nothing(sweep, tmp_path):
+    """Rungs, first trials and predicted time are told, and there is no store afterwards."""
+    write(tmp_path)
+    done = sweep("run", "study.toml", "--dry-run")
+    assert done.returncode == 0, done.stderr
+    for part in ("rungs, bracket 0", "after epoch 1, 3, 9", "predicted", "first trials", "layers="):
+        assert part in done.stdout
+    assert not (tmp_path / "runs").exists()
+
+
+def test_the_ledger_is_shown(sweep, tmp_path):
+    """A row for each trial, the totals, and the share of the CPU time that trained."""
+    write(tmp_path)
+    assert sweep(*FINISHED).returncode == 0
+    shown = sweep("show", "small", "--ledger").stdout
+    for part in ("waiting for virtual order", "recording", "CPU seconds trained", "platform"):
+        assert part in shown
+    assert len([line for line in shown.splitlines() if line.strip()[:1].isdigit()]) >= 24
+
+
 MISTAKES = [
+    (["edit", "small", "learning_rate"], 3, ["no store"]),
+    (["extend", "small"], 2, ["nothing to extend", "--trials"]),
+    (["resume", "small"], 3, ["no store"]),
+    (["verify", "small"], 3, ["no store"]),
     (["run", "missing.toml"], 2, ["missing.toml", "no such file"]),
     (["run", "bad.toml"], 2, ["bad.toml", "not valid TOML"]),
     (["run", "unknown.toml"], 2, ["unknown.toml", "search.trails", 'did you mean "trials"']),
@@ -123,7 +211,7 @@ MISTAKES = [
     (["run", "study.toml", "--cpus", "0"], 2, ["--cpus"]),
     (["run", "study.toml", "--store", "study.toml/x.db"], 4, ["cannot write the store"]),
     (["run", "study.toml", "--store", "study.toml"], 4, ["not a database"]),
-    (["run", "study.toml", "--store", "postgresql://u:secret@h/db"], 4, ["postgresql", "SQLite"]),
+    (["run", "study.toml", "--store", "mysql://u:secret@h/db"], 4, ["mysql", "postgresql://"]),
     (["run", "study.toml", "--cpus", "2", "--backend", "serial"], 2, ["--cpus"]),
     (["show", "small"], 3, ["no store at", "sweep run STUDY.toml"]),
     (["export", "small", "--to", "t.csv", "--store", "none.db"], 3, ["no store at none.db"]),
@@ -151,10 +239,10 @@ def test_another_question_under_the_same_name(sweep, tmp_path):
     """A changed file is refused with exit status 2; --name runs it beside the old study."""
     write(tmp_path)
     assert sweep(*FINISHED).returncode == 0
-    small(tmp_path, trials=6)
+    small(tmp_path, workers=6)
     refused = sweep(*FINISHED)
     assert refused.returncode == 2
-    assert "search.trials: 24 in the store, 6 in the file" in refused.stderr
+    assert "search.workers: 4 in the store, 6 in the file" in refused.stderr
     assert sweep(*FINISHED, "--name", "fewer").returncode == 0
     with Store(tmp_path / "runs" / "sweep.db", read_only=True) as store:
         assert store.names() == ["fewer", "small"]
@@ -164,7 +252,10 @@ def test_help_and_version_are_quick_to_import(sweep):
     """Help names every command, and imports neither Ray, Optuna nor pandas."""
     done = sweep("--help")
     assert done.returncode == 0
-    for name in ("run", "show", "export"):
+    for name in (
+        *("run", "resume", "show", "export", "verify", "pause", "stop", "cancel", "kill"),
+        *("extend", "enqueue", "edit"),
+    ):
         assert name in done.stdout
         assert "Example" in sweep(name, "--help").stdout
     assert sweep("--version").stdout.startswith("sweep 0.")

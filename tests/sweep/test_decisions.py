@@ -9,9 +9,10 @@ from hypothesis import strategies as st
 
 from sweep.backends import Report
 from sweep.cost import Shape, predicted_cost
-from sweep.decisions import Await, Begin, Decide, decisions, seeds
-from sweep.search import rungs
+from sweep.decisions import decisions, seeds
+from sweep.pruners import rungs
 from sweep.spec import StudySpec
+from sweep.steps import Await, Begin, Decide
 from tests.sweep.studies import small
 from trainer import EpochRecord, TrainConfig
 
@@ -47,7 +48,7 @@ def take(spec, proposed=None, *, diverges=lambda segment: False):
 def table(steps):
     """What the steps decided, as the record would have it."""
     return [
-        (s.trial.number, tuple(s.trial.params.items()), s.segment.until, s.state, s.value)
+        (s.trial.number, tuple(s.trial.params.items()), s.epochs, s.state, s.value)
         for s in steps
         if isinstance(s, Decide)
     ]
@@ -63,7 +64,7 @@ def test_every_trial_ends_once_and_no_worker_does_two_things(tmp_path, sampler, 
         if isinstance(step, Begin):
             running.add(step.trial.number)
             most = max(most, len(running))
-        elif isinstance(step, Decide) and step.state != "running":
+        elif isinstance(step, Decide) and step.state not in ("running", "paused"):
             running.remove(step.trial.number)
             ended.append(step.trial.number)
     assert sorted(ended) == list(range(40))
@@ -75,10 +76,10 @@ def test_pruning_happens_at_rungs_only(tmp_path):
     """Segments end at the rungs, and pruned trials among them stop below the last."""
     spec = small(tmp_path, trials=60, pruner="successive_halving")
     decided = [step for step in take(spec) if isinstance(step, Decide)]
-    assert rungs(spec) == (1, 3, 9)
-    assert {step.segment.until for step in decided} == {1, 3, 9}
-    assert {step.segment.until for step in decided if step.state == "pruned"} == {1, 3}
-    assert {step.segment.until for step in decided if step.state == "complete"} == {9}
+    assert rungs(spec, 0) == (1, 3, 9)
+    assert {step.epochs for step in decided} == {1, 3, 9}
+    assert {step.epochs for step in decided if step.state == "pruned"} == {1, 3}
+    assert {step.epochs for step in decided if step.state == "complete"} == {9}
 
 
 def test_virtual_time_never_goes_back(tmp_path):
@@ -87,7 +88,7 @@ def test_virtual_time_never_goes_back(tmp_path):
     times = [step.virtual_time for step in take(spec) if isinstance(step, Begin | Decide)]
     assert times == sorted(times)
     first = next(step for step in take(spec) if isinstance(step, Decide))
-    cost = predicted_cost(first.trial.config, SHAPE, first.segment.until)
+    cost = predicted_cost(first.trial.config, SHAPE, first.epochs)
     assert first.virtual_time == cost
 
 
@@ -167,10 +168,14 @@ def test_rungs_rise_to_the_last_epoch(epochs, low, factor):
             "name": "x",
             "data": {"source": "sklearn:iris"},
             "train": {"epochs": epochs},
-            "search": {"min_epochs": min(low, epochs), "reduction_factor": factor},
+            "search": {
+                "pruner": "successive_halving",
+                "min_epochs": min(low, epochs),
+                "reduction_factor": factor,
+            },
         }
     )
-    found = rungs(spec)
+    found = rungs(spec, 0)
     assert list(found) == sorted(set(found))
     assert found[-1] == epochs
     assert found[0] == min(low, epochs)

@@ -12,8 +12,9 @@ from sklearn.datasets import load_diabetes, load_iris
 import sweep
 from sweep import plots, studyfile
 from sweep.errors import StudyNotFound, SweepError, UsageError
-from sweep.orchestrator import Opened
-from sweep.results import load, write_table
+from sweep.loop import Opened
+from sweep.results import load
+from sweep.tables import write
 from tests.sweep.studies import events, finish, small
 
 
@@ -71,7 +72,7 @@ def test_epochs_are_the_learning_curves(study):
     """One row for each epoch that a trial completed; the last one's metric is the trial's value."""
     trials, epochs = study.trials, study.epochs
     assert (epochs.groupby("trial").size() == trials["epochs"]).all()
-    assert not epochs.duplicated(["trial", "epoch"]).any()
+    assert not epochs.duplicated(["trial", "replicate", "epoch"]).any()
     last = epochs.groupby("trial").last()["validation_metric"]
     kept = trials["outcome"] != "diverged"
     assert (last[kept] == trials.loc[kept, "value"]).all()
@@ -137,7 +138,7 @@ def test_the_summary_is_json_with_what_matters(study):
 def test_tables_are_written_and_read_back(study, tmp_path, name):
     """Parquet keeps every type; CSV keeps every value."""
     trials, file = study.trials, tmp_path / name
-    write_table(trials, file)
+    write(trials, file)
     if file.suffix == ".parquet":
         pd.testing.assert_frame_equal(pd.read_parquet(file), trials)
     else:
@@ -149,9 +150,9 @@ def test_tables_are_written_and_read_back(study, tmp_path, name):
 def test_tables_of_other_kinds_are_refused(study, tmp_path):
     """The error says which endings there are, and which folder is missing."""
     with pytest.raises(UsageError, match=r"trials.xlsx.*\.parquet or \.csv"):
-        write_table(study.trials, tmp_path / "trials.xlsx")
+        write(study.trials, tmp_path / "trials.xlsx")
     with pytest.raises(UsageError, match="cannot write"):
-        write_table(study.trials, tmp_path / "missing" / "trials.csv")
+        write(study.trials, tmp_path / "missing" / "trials.csv")
 
 
 def test_a_running_study_can_be_read(tmp_path):
@@ -172,7 +173,7 @@ def test_a_study_that_is_not_there_is_an_error(study, tmp_path):
     with pytest.raises(StudyNotFound, match="no store"):
         sweep.load("small", tmp_path / "none.db")
     with pytest.raises(StudyNotFound, match="there: small"):
-        sweep.load("large", study.path)
+        sweep.load("large", study.place)
 
 
 @pytest.mark.parametrize("plot", [plots.curves, plots.history, plots.importances, plots.parallel])

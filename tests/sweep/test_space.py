@@ -1,6 +1,7 @@
 """Search spaces: what is searched, in which order, and what a trial's parameters mean."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import optuna
@@ -11,15 +12,32 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution, Int
 from optuna.samplers import RandomSampler
 
 from sweep import studyfile
-from sweep.space import active, distributions, train_config
+from sweep.errors import UsageError
+from sweep.space import (
+    active,
+    check_params,
+    configuration,
+    distributions,
+    edit,
+    parameters,
+    settings,
+    train_config,
+    trial_config,
+)
 from sweep.spec import SpaceSpec
-from trainer import ACTIVATIONS, NORMS, OPTIMIZERS, TrainConfig
+from trainer import ACTIVATIONS, LOSSES, NORMS, OPTIMIZERS, SCHEDULES, Dataset, Split, TrainConfig
+from trainer.training import run
 
 optuna.logging.set_verbosity(optuna.logging.ERROR)
 
 
 def spec(**space):
     return studyfile.from_json({"name": "x", "data": {"source": "sklearn:iris"}, "space": space})
+
+
+def spec_of(space, **train):
+    record = {"name": "x", "data": {"source": "sklearn:diabetes"}, "space": space}
+    return studyfile.from_json(record | {"train": train})
 
 
 def ask(distributions, seed=0):
@@ -78,6 +96,26 @@ def test_order_of_keys(keys):
             TrainConfig(neurons=(16,)),
         ),
         ({"layers": [1, 3], "neurons": 8}, {"layers": 3}, TrainConfig(neurons=(8, 8, 8))),
+        (
+            {"layers": [1, 3], "widths": "same", "neurons": [8, 16]},
+            {"layers": 3, "neurons": 16},
+            TrainConfig(neurons=(16, 16, 16)),
+        ),
+        (
+            {"layers": [0, 4], "widths": "funnel", "neurons": [3, 16], "taper": [0.3, 0.5]},
+            {"layers": 4, "neurons": 16, "taper": 0.3},
+            TrainConfig(neurons=(16, 5, 1, 1)),
+        ),
+        (
+            {"layers": [0, 4], "widths": "funnel", "neurons": [3, 16], "taper": [0.3, 0.5]},
+            {"layers": 0},
+            TrainConfig(neurons=()),
+        ),
+        (
+            {"optimizer": ["sgd", "adam"], "momentum": [0.5, 0.6], "weight_decay": 0.3},
+            {"optimizer": "sgd", "momentum": 0.5},
+            TrainConfig(neurons=(64,), optimizer="sgd"),
+        ),
         (
             {"batch_size": [8, "full"], "beta1": [0.8, 0.9], "norm": "layer"},
             {"batch_size": "full", "beta1": 0.8},
@@ -171,6 +209,12 @@ SPACES = st.fixed_dictionaries(
         "learning_rate": entries(1, 500, per=1000),
         "momentum": entries(0, 90, per=1000),
         "l2": entries(0, 1000, per=1000),
+        "widths": st.sampled_from(["each", "same", "funnel"]),
+        "taper": entries(1, 900, per=1000),
+        "schedule": names(SCHEDULES),
+        "decay": entries(1, 900, per=1000),
+        "plateau_factor": entries(1, 900, per=1000),
+        "weight_decay": entries(0, 900, per=1000),
     },
 )
 
@@ -182,7 +226,11 @@ def test_any_space(space, seed):
     searched = distributions(study.space)
     params = ask(searched, seed)
     config = train_config(study, params)
-    assert config == train_config(study, active(study.space, params))
+    used = active(study.space, params)
+    assert config == train_config(study, used)
+    assert configuration(study.space, params) == configuration(study.space, used)
+    assert check_params(study.space, params) == params
+    assert edit(study.space, {}) == study.space
     assert len(active(study.space, params)) <= len(params) == len(searched)
     for name, value in params.items():
         assert searched[name]._contains(searched[name].to_internal_repr(value))
@@ -191,8 +239,235 @@ def test_any_space(space, seed):
 def test_space_has_every_field():
     """The space names the fields of TrainConfig and the number of layers, in one order."""
     fields = list(TrainConfig.__dataclass_fields__)
-    apart = {"epochs", "metric", "patience", "record_layers"}
+    apart = {"epochs", "metric", "record_layers"}
+    apart |= {"embedding", "bins", "frequencies", "frequency_scale"}  # of the trainer alone so far
     searched = [name for name in fields if name not in apart]
-    assert set(SpaceSpec.model_fields) == {"layers", *searched}
+    assert set(SpaceSpec.model_fields) == {"layers", "widths", "taper", *searched}
     defaults = train_config(spec(), {})
     assert defaults == TrainConfig(neurons=defaults.neurons)
+
+
+@pytest.mark.parametrize(
+    ("widths", "expected"),
+    [
+        ("each", ["layers", "neurons_1", "neurons_2", "neurons_3"]),
+        ("same", ["layers", "neurons"]),
+        ("funnel", ["layers", "neurons", "taper"]),
+    ],
+)
+def test_widths(widths, expected):
+    """The three forms of widths and their parameters."""
+    entries = {"neurons": [4, 8], "taper": {"low": 0.5, "high": 1.0}}
+    space = spec(layers={"low": 1, "high": 3}, widths=widths, **entries).space
+    assert list(distributions(space)) == expected
+    assert ("taper" in parameters(space)) == (widths == "funnel")
+
+
+OPTIONS = {
+    "neurons": (3, 4),
+    "activation": ("relu", "tanh"),
+    "norm": ("none", "layer"),
+    "huber_delta": (0.5, 5.0),
+    "quantile": (0.3, 0.7),
+    "optimizer": ("sgd", "adam"),
+    "beta1": (0.3, 0.95),
+    "beta2": (0.5, 0.6),
+    "schedule": ("constant", "cosine"),
+    "decay": (0.1, 0.9),
+    "drops": (1, 2),
+    "restarts": (1, 3),
+    "warmup": (0.0, 2.0),
+    "plateau": (0, 1),
+    "plateau_factor": (0.1, 0.5),
+    "learning_rate": (0.1, 0.2),
+    "momentum": (0.5, 0.9),
+    "weight_decay": (0.1, 0.5),
+    "dropout": (0.0, 0.5),
+    "max_norm": (0.5, 0.7),
+    "clip_norm": (0.0, 0.02),
+    "clip_value": (0.05, 0.1),
+    "taper": (0.3, 0.9),
+}
+CHOICES = [
+    {"layers": layers, "optimizer": optimizer, "schedule": schedule, "plateau": plateau}
+    for layers, optimizer, schedule, plateau in [
+        (0, "sgd", "step", 0),
+        (1, "momentum", "exponential", 1),
+        (2, "adamw", "cosine_restarts", 0),
+        (2, "lbfgs", "step", 1),
+        (1, "rmsprop", "constant", 1),
+        (2, "lion", "one_cycle", 0),
+        (1, "nesterov", "step", 0),
+    ]
+]
+
+
+@pytest.mark.parametrize("loss", ["huber", "quantile", "mean_squared"])
+@pytest.mark.parametrize("chosen", CHOICES, ids=lambda chosen: chosen["optimizer"])
+def test_conditions_are_the_trainer_s(chosen, loss):
+    """A parameter is left out exactly where training is the same, bit for bit, without it.
+
+    Asked of the trainer itself, with each of the two values.
+    """
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(40, 3))
+    y = x.sum(axis=1, keepdims=True)
+    # What is learned makes the validation rows worse, so that plateaus are reached at once.
+    dataset = Dataset(Split(x[:30], y[:30]), Split(x[30:], -y[30:]))
+    fixed = chosen | {"loss": loss, "widths": "funnel", "neurons": 4, "batch_size": "full"}
+    fixed |= {"l2": 0.01, "learning_rate": 0.1}
+    for name, (one, other) in OPTIONS.items():
+        if name in ("optimizer", "schedule") or (name == "plateau" and chosen["plateau"]):
+            continue
+        if name == "dropout" and chosen["optimizer"] == "lbfgs":
+            continue  # the trainer refuses it
+        study = spec_of({**fixed, name: [one, other]}, epochs=12, metric="r2")
+        configs = [train_config(study, {name: value}) for value in (one, other)]
+        raw = [
+            replace(config, **{name: value})
+            for config, value in zip(configs, (one, other), strict=True)
+            if name in TrainConfig.__dataclass_fields__ and name != "neurons"
+        ] or configs
+        states = [run(config, dataset, seed=1)[1].parameters for config in raw]
+        same = all(np.array_equal(state, states[0]) for state in states)
+        assert same == (name not in settings(study.space, {name: one})), name
+
+
+@pytest.mark.parametrize("lead", ["loss", "optimizer", "schedule"])
+def test_conditions_follow_what_they_depend_on(lead):
+    """Whether a parameter has an effect is known once those before it are."""
+    order = list(SpaceSpec.model_fields)
+    table = {"loss": LOSSES, "optimizer": OPTIMIZERS, "schedule": SCHEDULES}[lead]
+    options = {name for entry in table.values() for name in entry.options}
+    assert options
+    assert all(order.index(lead) < order.index(name) for name in options)
+    assert order.index("plateau") < order.index("plateau_factor")
+    assert order[0] == "layers"
+    assert order.index("optimizer") < order.index("schedule") < order.index("weight_decay")
+
+
+def test_same_configuration():
+    """Two trials are the same if they differ in nothing that has an effect, also over an edit."""
+    space = spec(**FULL | {"momentum": {"low": 0.1, "high": 0.9}}).space
+    base = {"layers": 1, "neurons_1": 16, "neurons_2": 20, "optimizer": "adam", "momentum": 0.5}
+    base |= {"batch_size": 16, "learning_rate": 0.01, "l2": 0.0}
+    same = base | {"neurons_2": 99, "momentum": 0.3}
+    other = base | {"optimizer": "sgd"}
+    assert configuration(space, base) == configuration(space, same)
+    assert configuration(space, base) != configuration(space, other)
+    frozen = edit(space, {"learning_rate": 0.01})
+    del same["learning_rate"]
+    assert configuration(frozen, same) == configuration(space, base)
+
+
+OWN = {
+    "depth": {"low": 1, "high": 4},
+    "rate": {"low": 0.1, "high": 1.0},
+    "kind": ["a", "b"],
+    "bias": [True, False],
+    "limit": 3,
+}
+
+
+def own(**space):
+    record = {"name": "x", "data": {"source": "sklearn:iris"}, "space": OWN | space}
+    return studyfile.from_json(record | {"train": {"function": "package.module:train"}})
+
+
+def test_own_trainer():
+    """The space of a study with its own trainer: free names, nothing depends on anything."""
+    study = own()
+    assert distributions(study.space) == {
+        "depth": IntDistribution(1, 4),
+        "rate": FloatDistribution(0.1, 1.0),
+        "kind": CategoricalDistribution(["a", "b"]),
+        "bias": CategoricalDistribution([True, False]),
+    }
+    params = {"depth": 2, "rate": 0.5, "kind": "a", "bias": False}
+    assert trial_config(study, params) == (*params.items(), ("limit", 3))
+    assert configuration(study.space, params) == trial_config(study, params)
+    assert active(study.space, params) == params
+    assert check_params(study.space, {"rate": 1, "bias": True}) == {"rate": 1.0, "bias": True}
+    edited = edit(study.space, {"depth": {"low": 2, "high": 9}, "kind": "b"})
+    assert distributions(edited).keys() == {"depth", "rate", "bias"}
+
+
+@pytest.mark.parametrize(
+    ("params", "message"),
+    [
+        ({"learning_rte": 0.1}, r'learning_rte: is no parameter here; .* "learning_rate"\?'),
+        ({"neurons": 8}, r"neurons: is no parameter here; there are layers, neurons_1"),
+        ({"neurons_1": 8}, "neurons_1 = 8: must be a whole number from 16 to 128"),
+        ({"neurons_1": 16.0}, "neurons_1 = 16.0: must be a whole number from 16 to 128"),
+        ({"layers": True}, "layers = True: must be a whole number from 0 to 2"),
+        ({"l2": 0.15}, "l2 = 0.15: must be a number from 0.0 to 0.3 in steps of 0.1"),
+        ({"learning_rate": "0.1"}, "learning_rate = '0.1': must be a number from 0.0001 to 0.1"),
+        ({"optimizer": "lion"}, "optimizer = 'lion': must be one of 'sgd', 'adam'"),
+        ({"batch_size": 32}, "batch_size = 32: must be one of 16, 64"),
+        ({"momentum": 0.9}, "momentum = 0.9: must be 0.5, which is not searched"),
+    ],
+)
+def test_wrong_enqueued_parameters(params, message):
+    """Names and values that are not in the space are refused, with what is allowed."""
+    with pytest.raises(UsageError, match=message):
+        check_params(spec(**FULL).space, params)
+
+
+def test_enqueued_parameters():
+    """Some of the parameters are enough, and whole numbers are numbers."""
+    params = {"l2": 0, "layers": 2, "momentum": 0.5, "activation": "tanh"}
+    found = check_params(spec(**FULL).space, params)
+    assert found == params
+    assert type(found["l2"]) is float
+
+
+@pytest.mark.parametrize(
+    ("changes", "gone", "distribution"),
+    [
+        ({"learning_rate": {"low": 0.001, "high": 0.01, "log": True}}, [], (0.001, 0.01)),
+        ({"learning_rate": {"low": 1e-6, "high": 1.0, "log": True}}, [], (1e-6, 1.0)),
+        ({"learning_rate": 0.01}, ["learning_rate"], None),
+        ({"learning_rate": [0.01]}, ["learning_rate"], None),
+        ({"optimizer": "adam", "batch_size": 16}, ["optimizer", "batch_size"], None),
+        ({"neurons": 32}, ["neurons_1", "neurons_2"], None),
+        ({"layers": {"low": 1, "high": 1}}, ["layers", "neurons_2"], None),
+        ({"layers": {"low": 0, "high": 4}}, [], None),
+    ],
+)
+def test_edit(changes, gone, distribution):
+    """A range is narrowed, extended or frozen, choices are frozen to one."""
+    space = spec(**FULL).space
+    before, after = distributions(space), distributions(edit(space, changes))
+    assert [name for name in before if name not in after] == gone
+    if distribution:
+        assert (after["learning_rate"].low, after["learning_rate"].high) == distribution
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"learning_rte": 0.1}, r'learning_rte: is no key of the space; .* "learning_rate"'),
+        ({"optimizer": "lion"}, "optimizer has choices, .* one of 'sgd', 'adam'"),
+        ({"optimizer": ["sgd", "lion"]}, "optimizer has choices"),
+        ({"momentum": 0.9}, "momentum is a constant of this study"),
+        ({"widths": "same"}, "widths is a constant of this study"),
+        ({"learning_rate": {"low": 0.1, "high": 0.2}}, "learning_rate stays .* a log scale"),
+        ({"learning_rate": [0.1, 0.2]}, "learning_rate stays a range"),
+        ({"learning_rate": -1.0}, "learning_rate = -1.0: must be a finite number above 0"),
+        ({"learning_rate": {"low": 2.0, "high": 1.0, "log": True}}, "low must be at most high"),
+        ({"layers": {"low": 0.5, "high": 2}}, "layers = .* valid integer"),
+    ],
+)
+def test_wrong_edits(changes, message):
+    """What would change the meaning of a parameter, or no study file could say, is refused."""
+    with pytest.raises(UsageError, match=message):
+        edit(spec(**FULL).space, changes)
+
+
+def test_a_kind_cannot_change():
+    """Whole numbers stay whole, and a range of them is not frozen to a name."""
+    space = spec(batch_size={"low": 4, "high": 64}).space
+    with pytest.raises(UsageError, match=r"batch_size is a range: freeze it to a whole number"):
+        edit(space, {"batch_size": "full"})
+    with pytest.raises(UsageError, match=r"depth stays a range .* whole number"):
+        edit(own().space, {"depth": {"low": 1.0, "high": 3.0}})

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sweep import search, spec, studyfile
+from sweep import cost, pruners, samplers, spec, studyfile
 from sweep.errors import StudyFileError
 
 ROOT = Path(__file__).parents[2]
@@ -44,7 +44,7 @@ def folder(tmp_path):
 # Lines of a file after its [data] table, and what the answer holds: key, value, what is allowed.
 MISTAKES = {
     "unknown table": ("[serch]\ntrials = 3", ["serch = { trials = 3 }", "name, data", '"search"']),
-    "unknown key": ("[search]\ntrails = 3", ["search.trails = 3", "trials, sampler", '"trials"']),
+    "unknown key": ("[search]\ntrails = 3", ["search.trails = 3", "trials, wall_time", '"trials"']),
     "unknown key of data": ("sed = 3", ["data.sed = 3", "source, validation", '"seed"']),
     "unknown key of space": ("[space]\nlayer = 3", ["space.layer = 3", "activation", '"layers"']),
     "unknown key of range": (
@@ -53,8 +53,11 @@ MISTAKES = {
     ),
     "unknown odd key": ('[search]\n"a\\nb" = 3', [r'search."a\nb" = 3']),
     "key of another table": ("[space]\nepochs = 3", ["space.epochs = 3", "belongs in [train]"]),
-    "sampler": ('[search]\nsampler = "tpee"', ['search.sampler = "tpee"', "random, tpe", '"tpe"?']),
-    "pruner": ('[search]\npruner = "x"', ['search.pruner = "x"', "median, successive_halving"]),
+    "sampler": (
+        '[search]\nsampler = "tpee"',
+        ['search.sampler = "tpee"', "random, quasi_random", '"tpe"?'],
+    ),
+    "pruner": ('[search]\npruner = "x"', ['search.pruner = "x"', "median, percentile"]),
     "losses compared by their own values": (
         '[space]\nloss = ["softmax_cross_entropy", "mean_squared"]\n[train]\nmetric = "loss"',
         ['train.metric = "loss"', "space.loss", "name a metric"],
@@ -340,8 +343,9 @@ def test_with_name(folder):
 
 def test_names_agree():
     """The names that a study file may use are those of the tables that hold the things."""
-    assert set(spec.SAMPLERS) == search.SAMPLERS.keys()
-    assert set(spec.PRUNERS) == search.PRUNERS.keys()
+    assert set(spec.SAMPLERS) == {"random", "quasi_random", "grid", *samplers.SAMPLERS}
+    assert set(spec.PRUNERS) == pruners.PRUNERS.keys()
+    assert set(spec.MEASURES) == cost.MEASURES.keys()
 
 
 def test_cheap_import():

@@ -6,7 +6,7 @@ import inspect
 import numpy as np
 import pytest
 
-from trainer import LOSSES, OPTIMIZERS, SCHEDULES, TrainConfig
+from trainer import EMBEDDINGS, LOSSES, OPTIMIZERS, SCHEDULES, TrainConfig
 
 
 def test_defaults():
@@ -38,6 +38,10 @@ def test_defaults():
         ("activation", ("tanh",) * 2, "activation must be one name or 1, one a hidden layer, not"),
         ("activation", ("tanhh",), "not 'tanhh'; did you mean 'tanh'?"),
         ("norm", "batchnorm", "norm must be one of batch, layer, none, not 'batchnorm'; did you"),
+        ("embedding", "plinear", "embedding must be one of none, periodic, piecewise_linear, not"),
+        ("bins", 0, "bins must be a positive integer, not 0"),
+        ("frequencies", 2.0, "frequencies must be a positive integer, not 2.0"),
+        ("frequency_scale", 0.0, "frequency_scale must be a number above 0, up to 1e6, not 0.0"),
         ("class_weight", {0: 1}, "class_weight must be one of balanced, none, not {0: 1}"),
         ("record_layers", 1, "record_layers must be one of False, True, not 1"),
         ("loss", "mse", "loss must be one of gaussian_nll, hinge, huber, mean_absolute,"),
@@ -109,6 +113,11 @@ def test_tables_take_fields():
             keywords = inspect.signature(function).parameters
             for name, value in config.options(entry.options).items():
                 assert keywords[name].default in (value, inspect.Parameter.empty), name
+    for name, kind in EMBEDDINGS.items():
+        keywords = inspect.signature(kind.fit).parameters
+        assert kind.name == name
+        for option, value in config.options(kind.options).items():
+            assert keywords[option].default == value, option
 
 
 def test_activations():

@@ -43,16 +43,16 @@ class Objective:
         self.start = rng.normal(size=self.descent.network.trainable) / 2
         self.parameters = self.descent.parameters[: len(self.start)]
         self.parameters[:] = self.start
-        rows = len(dataset.train.x)
-        self.descent._shuffle(np.arange(rows), rng)
-        self.descent.whole.drop(config.dropout, rng)
-        self.batch = slice(0, rows)
+        ((self.run, batches),) = self.descent.runs
+        (self.batch,) = batches.gather(np.arange(len(dataset.train.x)), rng)
+        self.run.drop(config.dropout, rng)
 
     def value(self, shift):
         """The objective at a distance from the start."""
         self.parameters[:] = self.start + shift
-        loss = self.descent._differentiate(self.descent.whole, self.batch)
-        return loss + self.descent._penalty()
+        self.descent._differentiate(self.run, self.batch)
+        self.descent.updates.penalize()
+        return self.descent._objective(self.batch)
 
     def gradient(self):
         """The gradient at the start (trainable,)."""
@@ -115,7 +115,7 @@ def test_gradient_along_a_random_direction(neurons, rows, loss, seed, **regulari
     direction = np.random.default_rng(seed).normal(size=objective.start.shape)
     direction /= np.linalg.norm(direction)
     found = objective.gradient() @ direction
-    hidden = objective.descent.whole.hidden
+    hidden = objective.run.hidden
     assume(config.norm == "none" or min(map(_spread, hidden), default=1) > 0.9)
     expected = objective.slope(direction)
     assert found == pytest.approx(expected, rel=1e-4, abs=1e-6), (

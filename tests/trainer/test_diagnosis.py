@@ -217,6 +217,20 @@ def test_curves_that_need_no_baseline():
         assert diagnose(CLASSES, records).verdict == verdict
 
 
+def test_nothing_held_out():
+    """Rows trained on cannot show overfitting: the verdict is another, and says so."""
+    t = np.arange(40)
+    falling = np.exp(-t / 3)
+    records = [record(int(i) + 1, falling[i], 0.2 + falling[i] + 0.02 * t[i]) for i in t]
+    assert diagnose(CLASSES, records).verdict == "overfitting"
+    seen = diagnose(CLASSES, records, held_out=False)
+    assert seen.verdict != "overfitting"
+    assert "validation loss" not in seen.text
+    assert "loss of rows trained on" in seen.text
+    assert "No rows were held out" in seen.text
+    assert "No rows" not in diagnose(CLASSES, records[:2]).text
+
+
 def test_no_records():
     """Nothing trained is nothing to judge."""
     with pytest.raises(ValueError, match="at least one epoch"):

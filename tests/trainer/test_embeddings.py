@@ -78,7 +78,7 @@ def test_periodic_formula():
     """The standardised columns, then the sine and then the cosine of every wave."""
     rng = np.random.default_rng(0)
     x = rng.normal(5, 3, (50, 2))
-    embedding = Periodic.fit(x, waves=3, sigma=0.5, seed=1)
+    embedding = Periodic.fit(x, frequencies=3, frequency_scale=0.5, seed=1)
     z = (x - x.mean(axis=0)) / x.std(axis=0)
     frequency = embedding.frequency
     angles = [2 * math.pi * frequency[3 * j + k] * z[:, j] for j in range(2) for k in range(3)]
@@ -119,8 +119,8 @@ def test_constant_column(fit):
     ("fit", "x", "options", "message"),
     [
         (PiecewiseLinear, np.ones((3, 1)), {"bins": 0}, "bins must be a positive integer, not 0"),
-        (Periodic, np.ones((3, 1)), {"waves": 1.5}, "waves must be a positive integer, not 1.5"),
-        (Periodic, np.ones((3, 1)), {"sigma": 0}, "sigma must be a finite number above 0, not 0"),
+        (Periodic, np.ones((3, 1)), {"frequencies": 1.5}, "frequencies must be a positive integer"),
+        (Periodic, np.ones((3, 1)), {"frequency_scale": 0}, "frequency_scale must be a finite"),
         (PiecewiseLinear, np.ones(3), {}, r"x must have shape \(rows, columns\), not \(3,\)"),
         (PiecewiseLinear, np.ones((0, 2)), {}, r"x must have shape \(rows, columns\), not \(0, 2"),
         (Periodic, np.array([["a"]]), {}, "x must be an array of real numbers, not <U1"),

@@ -23,6 +23,7 @@ from sklearn.utils import estimator_checks
 
 from trainer import ArchiveError, TrainConfig
 from trainer.estimators import MLPClassifier, MLPRegressor
+from trainer.rows import held_out
 
 BATCHES = {
     "check_sample_weight_equivalence_on_dense_data": "a row of weight 2 and a row given twice fall "
@@ -51,6 +52,8 @@ def test_scikit_learn_checks(estimator, check):
         MLPRegressor(),
         MLPClassifier(loss="sigmoid_cross_entropy", metric="loss"),
         MLPRegressor(norm="layer", dropout=0.1, optimizer="adamw", weight_decay=0.01),
+        MLPClassifier(embedding="piecewise_linear", bins=8),
+        MLPRegressor(embedding="periodic", frequencies=4),
     ],
     expected_failed_checks=lambda estimator: BATCHES,
 )
@@ -208,10 +211,20 @@ def test_patience_holds_rows_out():
     model = MLPClassifier(patience=3, epochs=300, metric="log_loss", random_state=0).fit(x, y)
     assert len(model.history_) < 300
     assert model.n_rows_ == len(x) - len(x) // 10
-    held_out = np.bincount(y[model._held_out(y)])
-    np.testing.assert_allclose(held_out, np.bincount(y) / 10, atol=2)
+    mask = held_out(y, model.validation_fraction, model.seed_)
+    np.testing.assert_allclose(np.bincount(y[mask]), np.bincount(y) / 10, atol=2)
     with pytest.raises(ValueError, match="validation_fraction must hold out at least 1 of the 9"):
         model.fit(x[:9], y[:9])
+
+
+def test_diagnosis_says_what_it_saw():
+    """Without patience no rows are held out, and the diagnosis does not speak of any."""
+    x, y = load_iris(return_X_y=True)
+    settings = {"epochs": 30, "learning_rate": 0.01, "random_state": 0}
+    blind = MLPClassifier(**settings).fit(x, y).diagnosis_
+    assert "No rows were held out" in blind.text
+    assert "validation loss" not in blind.text
+    assert "validation loss" in MLPClassifier(patience=30, **settings).fit(x, y).diagnosis_.text
 
 
 def test_partial_fit_goes_on():

@@ -49,7 +49,10 @@ def evaluate(loss, outputs, targets, weights=None):
     """The loss and its gradient, by the code under test."""
     gradient = np.full_like(outputs, np.nan)
     options = {name: VALUES[name] for name in LOSSES[loss].options}
-    value = LOSSES[loss].function(outputs.copy(), targets, gradient, weights, **options)
+    kept = outputs.copy()
+    LOSSES[loss].gradient(kept, targets, gradient, weights, **options)
+    np.testing.assert_array_equal(kept, outputs)
+    value = LOSSES[loss].function(kept, targets, weights, **options)
     assert type(value) is float
     return value, gradient
 
@@ -154,8 +157,9 @@ def test_weights_of_one_change_nothing():
 def test_options_are_fields(loss):
     """What a loss takes, TrainConfig has, and its defaults are the loss's own."""
     options = TrainConfig(neurons=()).options(LOSSES[loss].options)
-    keywords = inspect.signature(LOSSES[loss].function).parameters
-    assert options == {name: keywords[name].default for name in LOSSES[loss].options}
+    for function in (LOSSES[loss].function, LOSSES[loss].gradient):
+        keywords = inspect.signature(function).parameters
+        assert options == {name: keywords[name].default for name in LOSSES[loss].options}
 
 
 def test_hinge_is_scikit_learns():

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn import metrics
 
@@ -18,6 +18,7 @@ REFERENCES = {
 }
 
 
+@settings(deadline=None)
 @given(
     name=st.sampled_from(sorted(REFERENCES)),
     rows=st.integers(2, 40),

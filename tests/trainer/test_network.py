@@ -8,8 +8,9 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from tests.trainer.test_activations import DIFFERENTIABLE, FORMULAS, KINKS
-from trainer import ACTIVATIONS, INITIALIZERS, LOSSES, NORMS, Network
-from trainer.network import EVALUATION_ROWS, Pass, initial_parameters, parameter_count
+from trainer import ACTIVATIONS, INITIALIZERS, LOSSES, NORMS, Network, passes
+from trainer.network import initial_parameters, parameter_count
+from trainer.passes import EVALUATION_ROWS, Pass
 
 ALL_NORMS = [None, *sorted(NORMS)]
 
@@ -62,9 +63,11 @@ def forward(network, x, in_use=True):
 
 def mean_loss(network, loss, x, targets):
     """The loss, and its gradient (trainable,), by the code under test."""
-    run = Pass.allocate(network, len(x))
+    run = Pass(network, len(x))
     batch = np.vstack([x.T, np.ones(len(x))])
-    value = LOSSES[loss].function(run.forward(batch), targets, run.delta)
+    outputs = run.forward(batch)
+    LOSSES[loss].gradient(outputs, targets, run.delta)
+    value = LOSSES[loss].function(outputs, targets)
     gradient = np.full(network.trainable, np.nan)
     run.backward(batch, run.delta, network.split(gradient))
     return value, gradient
@@ -195,7 +198,7 @@ def test_outputs(activation, norm, dtype):
     narrow = Network(network.sizes, network.activations, rounded, network.norm)
     narrow.names = network.names
     x = rng.normal(size=(2 * EVALUATION_ROWS + 7, 4)).astype(dtype)
-    outputs, expected = narrow.outputs(x), forward(narrow, x)[-1]
+    outputs, expected = passes.outputs(narrow, x), forward(narrow, x)[-1]
     assert outputs.dtype == dtype
     tolerance = 2e3 * np.finfo(dtype).eps * max(1, np.abs(expected).max())
     np.testing.assert_allclose(outputs, expected, rtol=0, atol=tolerance)
@@ -208,7 +211,7 @@ def test_norm_in_training(norm):
     network = random_network((4, 8, 6, 3), "gelu", rng, norm)
     x = rng.normal(size=(9, 4))
     expected = forward(network, x, in_use=False)[-1]
-    run = Pass.allocate(network, 9)
+    run = Pass(network, 9)
     found = run.forward(np.vstack([x.T, np.ones(9)]))
     np.testing.assert_allclose(found.T, expected, atol=1e-12)
 
@@ -220,7 +223,7 @@ def test_running_statistics():
     before = network.parameters.copy()
     x = rng.normal(size=(9, 4))
     z = x @ network.matrices[0][:-1] + network.matrices[0][-1]
-    Pass.allocate(network, 9).forward(np.vstack([x.T, np.ones(9)]))
+    Pass(network, 9).forward(np.vstack([x.T, np.ones(9)]))
     ((mean, variance),) = network.running
     kept = before[network.trainable :]
     np.testing.assert_allclose(mean, 0.9 * kept[:8] + 0.1 * z.mean(axis=0))
@@ -237,7 +240,7 @@ def test_folded():
     assert folded.norm is None
     assert len(folded.parameters) == parameter_count(network.sizes)
     x = np.random.default_rng(1).normal(size=(5, 4))
-    np.testing.assert_array_equal(folded.outputs(x), network.outputs(x))
+    np.testing.assert_array_equal(passes.outputs(folded, x), passes.outputs(network, x))
     for norm in (None, "layer"):
         network = random_network((4, 8, 3), "tanh", np.random.default_rng(0), norm)
         assert network.folded() is network
@@ -249,7 +252,7 @@ def test_dropout_of_a_layer():
     for activation in ("relu", "silu"):  # one keeps its input, the other its output
         network = random_network((4, 50, 3), activation, rng)
         batch = np.vstack([rng.normal(size=(4, 9)), np.ones(9)])
-        run = Pass.allocate(network, 9, dropout=True)
+        run = Pass(network, 9, dropout=True)
         run.drop(0.25, rng)
         (hidden,) = run.hidden
         assert set(np.unique(hidden.mask)) == {0, 1 / 0.75}
@@ -260,11 +263,11 @@ def test_dropout_of_a_layer():
 
 
 def test_share_of_dropped_activations():
-    """A mask drops the share asked for and has mean 1, in both dtypes and for fewer rows."""
+    """A mask drops the share asked for and has mean 1, in both dtypes."""
     for dtype in (np.float32, np.float64):
         network = random_network((1, 400, 1), "relu", np.random.default_rng(0))
         network = Network(network.sizes, network.activations, network.parameters.astype(dtype))
-        run = Pass.allocate(network, 500, dropout=True).narrow(300)
+        run = Pass(network, 300, dropout=True)
         run.drop(0.2, np.random.default_rng(0))
         (hidden,) = run.hidden
         assert hidden.mask.dtype == dtype
@@ -282,18 +285,19 @@ def test_input_gradient(activation, norm):
     step = 1e-6
     expected = np.stack(
         [
-            (network.outputs(x + step * unit) - network.outputs(x - step * unit)) / (2 * step)
+            (passes.outputs(network, x + step * unit) - passes.outputs(network, x - step * unit))
+            / (2 * step)
             for unit in np.eye(3)
         ],
         axis=2,
     )
-    np.testing.assert_allclose(network.input_gradient(x), expected, rtol=1e-6, atol=1e-7)
+    np.testing.assert_allclose(passes.input_gradient(network, x), expected, rtol=1e-6, atol=1e-7)
 
 
 def test_input_gradient_of_a_linear_model():
     """Without hidden layers the input gradient is the weights, in every batch."""
     network = random_network((3, 2), "relu", np.random.default_rng(0))
-    gradient = network.input_gradient(np.zeros((EVALUATION_ROWS + 2, 3)))
+    gradient = passes.input_gradient(network, np.zeros((EVALUATION_ROWS + 2, 3)))
     weights = network.matrices[0][:-1].T
     np.testing.assert_array_equal(gradient, np.broadcast_to(weights, gradient.shape))
 
@@ -343,4 +347,4 @@ def test_wrong_shapes():
     with pytest.raises(ValueError, match=r"\(3, 2\) has 0 hidden layers, not 1 activations"):
         Network((3, 2), [ACTIVATIONS["relu"]], network.parameters)
     with pytest.raises(ValueError, match=r"x must have shape \(rows, 3\), not \(5, 4\)"):
-        network.outputs(np.zeros((5, 4)))
+        passes.outputs(network, np.zeros((5, 4)))

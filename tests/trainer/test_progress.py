@@ -8,7 +8,7 @@ import pytest
 
 from tests.trainer.data import classes
 from tests.trainer.test_training import without_seconds
-from trainer import Dataset, Progress, Split, TrainConfig, run
+from trainer import Dataset, Progress, Split, TrainConfig, evaluate, kept, run
 from trainer.progress import observe
 
 
@@ -23,6 +23,36 @@ def noise(rows=60):
 OVERFITS = TrainConfig(
     neurons=(30,), metric="loss", learning_rate=0.01, batch_size=10, epochs=60, patience=4
 )
+
+
+@pytest.mark.parametrize("options", [{}, {"ema": 0.9}, {"patience": 0}, {"patience": 1000}])
+@pytest.mark.parametrize("metric", ["loss", "accuracy"])
+def test_kept(options, metric):
+    """The record that belongs to the kept parameters: they score what it says."""
+    config = dataclasses.replace(OVERFITS, metric=metric, **options)
+    records, state = run(config, noise(), seed=0)
+    record = kept(config, records)
+    scores = evaluate(config, state.parameters, noise(), noise().validation)
+    assert scores == pytest.approx((record.validation_loss, record.validation_metric), rel=1e-6)
+    if config.patience:
+        assert record.validation_metric == state.progress.best
+        assert record.epoch == state.epoch - state.progress.stale
+    else:
+        assert record is records[-1]
+
+
+def test_kept_of_a_divergence():
+    """An epoch that diverged is not kept; without patience the last epoch's parameters are."""
+    config = dataclasses.replace(OVERFITS, optimizer="sgd")
+    first, good = run(config, noise(), seed=0, until=1)
+    wild = dataclasses.replace(config, learning_rate=1e30)
+    rest, state = run(wild, noise(), seed=0, state=good)
+    assert state.diverged
+    assert kept(wild, first + rest) is first[0]
+    assert kept(wild, rest) is None
+    assert kept(dataclasses.replace(wild, patience=0), rest) is rest[-1]
+    with pytest.raises(ValueError, match="at least one epoch"):
+        kept(wild, [])
 
 
 @pytest.mark.parametrize("options", [{}, {"ema": 0.9}, {"norm": "batch"}])

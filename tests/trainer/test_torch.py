@@ -5,8 +5,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from trainer import ACTIVATIONS, LOSSES, OPTIMIZERS, Dataset, Split, TrainConfig
+from trainer import (
+    ACTIVATIONS,
+    LOSSES,
+    OPTIMIZERS,
+    SCHEDULES,
+    Dataset,
+    Progress,
+    Split,
+    TrainConfig,
+)
 from trainer.descent import Descent
+from trainer.progress import learning_rate, observe
 from trainer.state import TrainState
 
 FIXTURES = dict(np.load(Path(__file__).parent / "fixtures" / "torch.npz"))
@@ -15,6 +25,8 @@ CASES = [name.split() for name in FIXTURES if name.count(" ") == 3]
 """Optimizer, loss, activation, and what else there is."""
 
 NEURONS = (6, 5)
+
+EPOCHS = 50
 
 WAYPOINT = 20
 """The step, in all of them 200, after which parameters are compared a first time."""
@@ -35,6 +47,18 @@ SETTINGS = {
     "clip_value": {"clip_value": 0.02},
     "l2": {"l2": 0.01},
     "label_smoothing": {"label_smoothing": 0.1},
+    "clip_norm": {"clip_norm": 0.1},
+    "dropout": {"dropout": 0.3},
+    "ema": {"ema": 0.9},
+    "input_dropout": {"input_dropout": 0.3},
+    "l1": {"l1": 0.003},
+    "cosine": {"schedule": "cosine"},
+    "cosine_restarts": {"schedule": "cosine_restarts", "restarts": 4},
+    "exponential": {"schedule": "exponential", "decay": 0.01},
+    "one_cycle": {"schedule": "one_cycle"},
+    "plateau": {"learning_rate": 0.1, "plateau": 2, "plateau_factor": 0.5},
+    "step": {"schedule": "step", "decay": 0.1, "drops": 4},
+    "warmup": {"warmup": 2.5},
 }
 """Of TrainConfig, where they are not those of the others."""
 
@@ -58,6 +82,7 @@ def replay(optimizer, loss, activation, extra):
         optimizer=optimizer,
         metric="loss",
         batch_size=16,
+        epochs=EPOCHS,
         dtype="float64",
         **{"learning_rate": 0.01}
         | SETTINGS.get(optimizer, {})
@@ -76,12 +101,16 @@ def replay(optimizer, loss, activation, extra):
     )
     start = start_from(3 * LOSSES[loss].outputs_per_target, config.norm)
     moments = {name: np.zeros_like(start) for name in OPTIMIZERS[optimizer].moments}
-    descent = Descent(config, dataset, TrainState(0, 0, start, moments))
-    waypoints = []
-    for order in FIXTURES["order"].reshape(-1, len(y)):
-        descent.run_epoch(order, config.learning_rate, None)
+    average = start if config.ema else None
+    descent = Descent(config, dataset, TrainState(0, 0, start, moments, average=average))
+    waypoints, progress = [], Progress()
+    for epoch, order in enumerate(FIXTURES["order"].reshape(EPOCHS, -1)):
+        rate = learning_rate(config, epoch, progress)
+        descent.run_epoch(order, rate, np.random.default_rng(epoch))
+        progress = observe(config, progress, descent.validate()[1])
         if descent.steps in (WAYPOINT, len(FIXTURES["order"])):
-            waypoints.append(descent.parameters.copy())
+            waypoints.append(descent.judged.parameters.copy())
+    assert (progress.factor < 1) == bool(config.plateau)
     return np.stack(waypoints)
 
 
@@ -104,3 +133,11 @@ def test_cases():
     ours_alone = {"hinge", "quantile", "signum"}
     assert not met.pop("lion")
     assert all(names == {*ACTIVATIONS, *LOSSES} - ours_alone for names in met.values())
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "momentum"])
+def test_schedules(optimizer):
+    """Every schedule, and every regulariser that PyTorch has, is among the cases."""
+    met = {case[3] for case in CASES if case[0] == optimizer}
+    regularizers = {"clip_norm", "clip_value", "dropout", "ema", "input_dropout", "l1", "l2"}
+    assert met >= {*SCHEDULES, "plateau", "warmup", *regularizers} - {"constant"}

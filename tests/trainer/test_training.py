@@ -18,6 +18,7 @@ from tests.trainer.data import classes, suited, values
 from tests.trainer.test_checkpoint import same
 from trainer import (
     ACTIVATIONS,
+    EMBEDDINGS,
     INITIALIZERS,
     LOSSES,
     METRICS,
@@ -29,6 +30,7 @@ from trainer import (
     TrainConfig,
     build_network,
     evaluate,
+    passes,
     predict,
     run,
     train,
@@ -375,7 +377,9 @@ def test_predict():
     _, state = run(config, values(), seed=0)
     x = values().validation.x
     network = build_network(config, state.parameters, 4, 2)
-    np.testing.assert_array_equal(predict(config, state.parameters, x, 2), network.outputs(x))
+    np.testing.assert_array_equal(
+        predict(config, state.parameters, x, 2), passes.outputs(network, x)
+    )
 
 
 @pytest.mark.parametrize(
@@ -474,6 +478,10 @@ def configs(draw):
         neurons=neurons,
         activation=draw(names | st.tuples(*[names for _ in neurons])),
         norm=norm,
+        embedding=draw(st.sampled_from(["none", *sorted(EMBEDDINGS)])),
+        bins=draw(st.integers(1, 6)),
+        frequencies=draw(st.integers(1, 4)),
+        frequency_scale=draw(st.floats(1e-3, 1e6)),
         loss=loss,
         huber_delta=draw(st.floats(1e-3, 1e3)),
         quantile=draw(st.floats(0.01, 0.99)),

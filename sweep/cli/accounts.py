@@ -1,0 +1,62 @@
+"""`sweep show --ledger`: where the time of a study went."""
+
+import json
+
+import pandas as pd
+from rich.console import Console
+from rich.table import Table
+
+from sweep.ledger import PARTS
+from sweep.results import Study
+
+MEANING = {
+    "asking": "proposing parameters",
+    "queued": "waiting in the driver",
+    "starting": "waiting for a worker",
+    "loading": "fetching data and state",
+    "training": "training",
+    "reporting": "returning the report",
+    "waiting": "waiting for virtual order",
+}
+
+
+def print_ledger(study: Study) -> None:
+    """Seconds of each trial and in total, failures by cause, and the share of CPU time trained."""
+    ledger = study.ledger
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    for column in ("trial", *PARTS, "predicted"):
+        table.add_column(column, justify="right", no_wrap=True)
+    for row in ledger.trials.itertuples(index=False):
+        table.add_row(str(row[0]), *(f"{seconds:.3f}" for seconds in row[1:]))
+    width = Console(width=100_000).measure(table).maximum
+    console = Console(highlight=False, width=width, soft_wrap=True)
+    console.print(table)
+    console.print()
+    trials = max(1, len(ledger.trials))
+    for part, seconds in ledger.total.items():
+        console.print(_line(f"{part}, {MEANING[str(part)]}", seconds, trials))
+    console.print(_line("recording, waiting for the store", ledger.recording, trials))
+    _print_share(console, study)
+    _print_causes(console, study.attempts)
+    for platform in study.platforms:
+        console.print(f"  platform: {json.dumps(platform)}")
+
+
+def _line(name: str, seconds: float, trials: int) -> str:
+    return f"  {name:<40}{seconds:>10.2f} s{1000 * seconds / trials:>10.1f} ms a trial"
+
+
+def _print_share(console: Console, study: Study) -> None:
+    ledger = study.ledger
+    if ledger.cpu_seconds:
+        console.print(
+            f"  {ledger.share:.1%} of {ledger.cpu_seconds:.1f} CPU seconds trained "
+            f"({ledger.sessions} {'session' if ledger.sessions == 1 else 'sessions'})",
+            style="bold",
+        )
+
+
+def _print_causes(console: Console, attempts: pd.DataFrame) -> None:
+    lost = attempts[~attempts["cause"].isin(["finished"])]
+    for cause, count in lost["cause"].value_counts().items():
+        console.print(f"  {count} attempts ended as {cause}")

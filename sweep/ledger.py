@@ -1,0 +1,90 @@
+"""Where the time of a study went."""
+
+from dataclasses import dataclass
+
+import pandas as pd
+
+from sweep.store import Row
+
+PARTS = ("asking", "queued", "starting", "loading", "training", "reporting", "waiting")
+"""What becomes of a trial's time, in seconds: its parameters are proposed; its segments wait in the
+driver, and for a worker to take them up; data and state arrive; epochs are trained; the report
+returns; it waits for its turn in virtual order."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ledger:
+    """The seconds of each trial and of the study, and how much of the cluster trained."""
+
+    trials: pd.DataFrame
+    """A row for each trial: `trial`, PARTS in seconds, and `predicted`."""
+    cpu_seconds: float
+    """CPUs times the seconds for which they were there, over all sessions."""
+    sessions: int
+    """How often the study was run."""
+    recording: float
+    """Seconds that its drivers waited for the store."""
+
+    @property
+    def total(self) -> "pd.Series[float]":
+        """The seconds of all trials together, for each part."""
+        return self.trials[list(PARTS)].sum()
+
+    @property
+    def share(self) -> float:
+        """The share of the cluster's CPU time in which trials trained; NaN before there is any."""
+        return (
+            float(self.total["training"] / self.cpu_seconds) if self.cpu_seconds else float("nan")
+        )
+
+
+def ledger(
+    trials: list[Row], attempts: pd.DataFrame, events: pd.DataFrame, sessions: list[Row]
+) -> Ledger:
+    """The ledger of a record."""
+    parts = pd.DataFrame(
+        {
+            "trial": attempts["trial"],
+            "queued": _seconds(attempts, "queued", "sent"),
+            "starting": _seconds(attempts, "sent", "started"),
+            "loading": _seconds(attempts, "started", "loaded"),
+            "training": attempts["training"],
+            "reporting": _seconds(attempts, "finished", "received"),
+            "waiting": _waiting(attempts, events),
+        }
+    )
+    known = pd.DataFrame(
+        {
+            "trial": [row["number"] for row in trials],
+            "asking": [row["asking"] for row in trials],
+            "predicted": [row["predicted_cost"] for row in trials],
+        }
+    )
+    summed = known.merge(parts.groupby("trial").sum().reset_index(), how="left", on="trial")
+    frame = summed[["trial", *PARTS, "predicted"]].fillna(0.0)
+    return Ledger(
+        frame,
+        sum(map(_cpu_seconds, sessions)),
+        len(sessions),
+        sum(row["recording"] or 0.0 for row in sessions),
+    )
+
+
+def _seconds(frame: pd.DataFrame, begin: str, end: str) -> "pd.Series[float]":
+    return (frame[end] - frame[begin]).dt.total_seconds().clip(lower=0)
+
+
+def _waiting(attempts: pd.DataFrame, events: pd.DataFrame) -> "pd.Series[float]":
+    """Seconds from when a segment's report was there to when it was decided."""
+    decided = events[events["epoch"].notna()].drop_duplicates(["trial", "epoch"])
+    times = decided.set_index(["trial", "epoch"])["time"]
+    keys = pd.MultiIndex.from_frame(attempts[["trial", "until"]], names=["trial", "epoch"])
+    then = times.reindex(keys).set_axis(attempts.index)
+    seconds = (then - attempts["received"]).dt.total_seconds().clip(lower=0)
+    return seconds.where(attempts["accepted"])
+
+
+def _cpu_seconds(session: Row) -> float:
+    if session["ready"] is None or session["ended"] is None:
+        return 0.0
+    return float(session["cpus"] * (session["ended"] - session["ready"]).total_seconds())

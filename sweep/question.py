@@ -1,0 +1,66 @@
+"""Whether a study file and a stored study ask the same question."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from sweep import space, studyfile
+from sweep.errors import StudyChanged, UsageError
+from sweep.model import model_file
+from sweep.spec import StudySpec
+from sweep.store import Row, Store, artifacts
+
+
+def same_question(spec: StudySpec, data_fingerprint: str, known: Row, store: Store) -> StudySpec:
+    """The stored study's spec, if it asks what the file asks; StudyChanged if it does not.
+
+    How long a study goes on is no part of its question: more trials in the file extend it.
+    """
+    stored = studyfile.from_json(known["spec"])
+    search = stored.search.model_copy(update={"trials": spec.search.trials, **_budgets(spec)})
+    same = studyfile.to_json(stored.model_copy(update={"search": search}))
+    changed = studyfile.differences(same, studyfile.to_json(spec))
+    if not changed and known["data_fingerprint"] != data_fingerprint:
+        changed = [f"the rows of {spec.data.source}: not those that the study began with"]
+    if changed:
+        raise StudyChanged(
+            f"study {spec.name!r} in {store.place} asks another question than the file:\n  "
+            + "\n  ".join(changed)
+            + "\nrun the file as a new study with --name NEW_NAME, or put the file back"
+        )
+    if spec.search.trials > stored.search.trials:
+        budgets = {name: value for name, value in _budgets(spec).items() if value is not None}
+        store.request(spec.name, "extend", {"trials": spec.search.trials, **budgets})
+    return stored
+
+
+def _budgets(spec: StudySpec) -> dict[str, float | None]:
+    return {name: getattr(spec.search, name) for name in ("wall_time", "cpu_time")}
+
+
+def is_done(known: Row, store: Store) -> bool:
+    """Whether nothing is left to do: the study is complete, has its model, and is not extended."""
+    best = known["best"]
+    has_model = best is None or model_file(artifacts(store.place, known["name"]), best).is_file()
+    asked = any(request["request"] == "extend" for request in store.pending(known["id"]))
+    own = studyfile.from_json(known["spec"]).train.function is not None
+    return known["state"] == "complete" and (has_model or own) and not asked
+
+
+def check_code(spec: StudySpec, allowed: bool) -> None:
+    if spec.train.function is not None and not allowed:
+        raise UsageError(
+            f'train.function = "{spec.train.function}" is code that the study would run; read it, '
+            "and allow it with --allow-code"
+        )
+
+
+def edited(spec: StudySpec, changes: Mapping[str, Any]) -> StudySpec:
+    """The question with a space that was changed, as a study file would have it."""
+    changed = spec.model_copy(update={"space": space.edit(spec.space, changes)})
+    return studyfile.from_json(studyfile.to_json(changed))
+
+
+def extended(spec: StudySpec, limits: Mapping[str, Any]) -> StudySpec:
+    """The same question with other limits to how long the study goes on."""
+    search = spec.search.model_copy(update=dict(limits))
+    return spec.model_copy(update={"search": search})

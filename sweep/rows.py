@@ -1,0 +1,127 @@
+"""Rows of the record from what happened, and back."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from math import fsum, isfinite, nan
+from typing import Any
+
+from sweep.backends import Report, Segment
+from sweep.steps import Decide
+from sweep.store import Row
+from trainer import EpochRecord
+
+MEASURES = (
+    "learning_rate",
+    "train_loss",
+    "validation_loss",
+    "validation_metric",
+    "gradient_norm",
+)
+
+Key = tuple[int, int, int, int]
+"""Of a segment: its trial, replicate, start and until."""
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One time that a segment was sent out and something came back; times in seconds since 1970."""
+
+    number: int
+    queued: float
+    sent: float
+    received: float
+    report: Report
+    accepted: bool
+    """Whether this is what the segment came to; else it is sent again."""
+
+
+def key(of: Any) -> Key:
+    """The key of a segment, or of the row of an attempt at it."""
+    if isinstance(of, Segment):
+        return of.trial, of.replicate, of.start, of.until
+    return of["trial"], of["replicate"], of["start"], of["until"]
+
+
+def attempt_row(segment: Segment, attempt: Attempt, platform: int | None) -> Row:
+    """What came back of a segment."""
+    report = attempt.report
+    return {
+        "trial": segment.trial,
+        "replicate": segment.replicate,
+        "start": segment.start,
+        "until": segment.until,
+        "attempt": attempt.number,
+        "accepted": attempt.accepted,
+        "worker": report.worker,
+        "node": report.node,
+        "platform": platform,
+        "queued": _time(attempt.queued),
+        "sent": _time(attempt.sent),
+        "started": _time(report.started),
+        "loaded": _time(report.loaded),
+        "finished": _time(report.finished),
+        "received": _time(attempt.received),
+        "training": fsum(record.seconds for record in report.records),
+        "metrics": dict(report.metrics) or None,
+        "cause": report.outcome,
+        "error": report.error,
+    }
+
+
+def report_of(row: Row, records: tuple[EpochRecord, ...]) -> Report:
+    """What `attempt_row` wrote down, with its epochs."""
+    return Report(
+        records=records,
+        outcome=row["cause"],
+        error=row["error"],
+        worker=row["worker"],
+        node=row["node"],
+        metrics=tuple((row["metrics"] or {}).items()),
+    )
+
+
+def decided_row(step: Decide, state: str, seconds: float, attempts: int) -> Row:
+    """What a trial has come to."""
+    return {
+        "trial": step.trial.number,
+        "state": state,
+        "outcome": step.outcome,
+        "value": step.value,
+        "values": None if step.values is None else list(step.values),
+        "standard_error": step.standard_error,
+        "constraints": list(step.violations) or None,
+        "epochs": step.epochs,
+        "seconds": seconds,
+        "attempts": attempts,
+        "node": next((report.node for report in step.reports if report.node), None),
+        "error": step.error,
+    }
+
+
+def record_of(row: Row) -> EpochRecord:
+    """What `epoch_row` wrote down."""
+    fields: Row = {name: row[name] for name in ("epoch", "seconds")}
+    for name in MEASURES:
+        fields[name] = nan if row[name] is None else row[name]
+    return EpochRecord(**fields)
+
+
+def epoch_row(segment: Segment, record: EpochRecord) -> Row:
+    """An epoch of a segment."""
+    # Databases disagree about NaN and infinity; NULL says the same.
+    measures = {name: _finite(getattr(record, name)) for name in MEASURES}
+    return {
+        "trial": segment.trial,
+        "replicate": segment.replicate,
+        "epoch": record.epoch,
+        "seconds": record.seconds,
+        **measures,
+    }
+
+
+def _finite(value: float) -> float | None:
+    return value if isfinite(value) else None
+
+
+def _time(seconds: float | None) -> datetime | None:
+    return None if seconds is None else datetime.fromtimestamp(seconds, UTC)

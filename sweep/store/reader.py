@@ -1,0 +1,152 @@
+"""Reading the record of studies; anyone may, at any time."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+from typing import Any, Self, TypeVar
+
+from sqlalchemy import ColumnElement, Connection, Select, Table, select
+from sqlalchemy.exc import DBAPIError, IntegrityError
+
+from sweep.errors import StoreError, StudyNotFound
+from sweep.store import schema
+from sweep.store.batch import Row
+from sweep.store.databases import connect
+from sweep.store.location import Location, locate
+from sweep.store.migrations import check, prepare
+from sweep.store.patience import patiently
+
+CURVE = tuple(name for name in schema.epochs.c.keys() if name != "study")  # noqa: SIM118
+"""What `Reader.curves` tells of an epoch, in this order."""
+
+_AT_ONCE = 1000  # trials that one query names: databases limit its parameters
+
+T = TypeVar("T")
+
+
+class Reader:
+    """The record at a place; `Store` writes as well."""
+
+    def __init__(self, place: Path | str | Location, *, read_only: bool = True) -> None:
+        self.place = locate(place)
+        with self._errors("read" if read_only else "write"):
+            self._database = connect(self.place, read_only)
+            try:
+                (check if read_only else prepare)(self._database, self.place)
+            except BaseException:
+                self.close()
+                raise
+
+    def close(self) -> None:
+        self._database.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def names(self) -> list[str]:
+        query = select(schema.studies.c.name).order_by("name")
+        return self._read(lambda connection: list(connection.scalars(query)))
+
+    def find(self, name: str) -> Row | None:
+        """A study's row, and `now`: the time by the clock that its lease goes by."""
+        now = self._database.now().label("now")
+        query = select(schema.studies, now).where(schema.studies.c.name == name)
+        return next(iter(self._all(query)), None)
+
+    def study(self, name: str) -> Row:
+        if (row := self.find(name)) is not None:
+            return row
+        names = ", ".join(self.names()) or "it is empty"
+        raise StudyNotFound(f"no study {name!r} in {self.place}; there: {names}")
+
+    def trials(self, study: int) -> list[Row]:
+        return self._rows(schema.trials, study, "number")
+
+    def epochs(self, study: int, trials: Sequence[int] | None = None) -> list[Row]:
+        """The learning curves of these trials, or of all; few are read without the rest."""
+        return self._rows(schema.epochs, study, "trial", "replicate", "epoch", trials=trials)
+
+    def curves(self, study: int) -> Iterator[tuple[Any, ...]]:
+        """The learning curves of all trials, a tuple of `CURVE` for each epoch in the order of its
+        key, without holding them in memory."""
+        table = schema.epochs
+        query = select(*(table.c[name] for name in CURVE)).where(table.c.study == study)
+        query = query.order_by(table.c.trial, table.c.replicate, table.c.epoch)
+        with self._errors("read"), self._database.reading() as connection:
+            streamed = connection.execution_options(yield_per=10_000)
+            for rows in streamed.execute(query).partitions():
+                yield from map(tuple, rows)
+
+    def attempts(self, study: int, trials: Sequence[int] | None = None) -> list[Row]:
+        """Those of a trial are in the order in which they came back."""
+        return self._rows(schema.attempts, study, "id", trials=trials)
+
+    def events(self, study: int) -> list[Row]:
+        return self._rows(schema.events, study, "sequence")
+
+    def sessions(self, study: int) -> list[Row]:
+        """The processes that ran a study, one after the other."""
+        return self._rows(schema.sessions, study, "token")
+
+    def platforms(self, study: int) -> list[Row]:
+        return self._rows(schema.platforms, study, "id")
+
+    def requests(self, study: int) -> list[Row]:
+        return self._rows(schema.requests, study, "id")
+
+    def pending(self, study: int) -> list[Row]:
+        """The requests that nobody answered yet; cheap enough to ask twice a second."""
+        unanswered = schema.requests.c.answered.is_(None)
+        return self._rows(schema.requests, study, "id", where=unanswered)
+
+    def _rows(
+        self,
+        table: Table,
+        study: int,
+        *order: str,
+        where: ColumnElement[bool] | None = None,
+        trials: Sequence[int] | None = None,
+    ) -> list[Row]:
+        query = select(table).where(table.c.study == study).order_by(*(table.c[o] for o in order))
+        if where is not None:
+            query = query.where(where)
+        if trials is None:
+            return self._all(query)
+        numbers = sorted(set(trials))
+        groups = (numbers[i : i + _AT_ONCE] for i in range(0, len(numbers), _AT_ONCE))
+        return [row for group in groups for row in self._all(query.where(table.c.trial.in_(group)))]
+
+    def _all(self, query: Select[Any]) -> list[Row]:
+        return self._read(lambda on: [dict(row) for row in on.execute(query).mappings()])
+
+    def _read(self, work: Callable[[Connection], T]) -> T:
+        return self._carry_out("read", self._database.reading, work)
+
+    def _carry_out(
+        self,
+        verb: str,
+        connected: Callable[[], AbstractContextManager[Connection]],
+        work: Callable[[Connection], T],
+    ) -> T:
+        def once() -> T:
+            with connected() as connection:
+                return work(connection)
+
+        with self._errors(verb):
+            return patiently(once, self._database.may_pass, self.place)
+
+    @contextmanager
+    def _errors(self, verb: str) -> Iterator[None]:
+        try:
+            yield
+        except IntegrityError:
+            raise
+        except (DBAPIError, OSError) as error:
+            reason = str(error.orig if isinstance(error, DBAPIError) else error)
+            raise StoreError(
+                f"cannot {verb} the store {self.place}: {' '.join(reason.split())}; give another "
+                "place with --store or SWEEP_STORE"
+            ) from error

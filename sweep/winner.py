@@ -1,0 +1,94 @@
+"""The model of a study's best trial: kept as the study runs, tested when it is complete."""
+
+from collections.abc import Generator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from sweep import verdict
+from sweep.backends import Segment, one_thread
+from sweep.datasets import Preprocessing
+from sweep.dispatch import ATTEMPTS, Dispatch, Tick
+from sweep.errors import StoreError, SweepError
+from sweep.model import Model, model_file
+from sweep.spec import StudySpec
+from sweep.steps import Decide, Trial
+from trainer import Dataset, TrainState
+from trainer.archive import ArchiveError
+
+
+@dataclass(slots=True)
+class Winner:
+    """The best trial so far, by its first objective and within the constraints."""
+
+    spec: StudySpec
+    dataset: Dataset
+    preprocessing: Preprocessing
+    dispatch: Dispatch
+    folder: Path
+    best: Decide | None = field(default=None)
+
+    def see(self, step: Decide) -> bool:
+        """Whether a trial that has ended is the best so far; then its model is kept."""
+        if step.state != "complete":
+            return False
+        if self.best is not None and not self._beats(step, self.best):
+            return False
+        self.best = step
+        first = next((s for s in step.segments if s.replicate == 0), None)
+        state = None if first is None else self.dispatch.state(first)
+        if isinstance(state, TrainState):
+            self._save(step.trial, state)
+        return True
+
+    def _beats(self, step: Decide, other: Decide) -> bool:
+        return verdict.place(self.spec, step) < verdict.place(self.spec, other)
+
+    def test(self) -> Generator[Tick, None, dict[str, Any]]:
+        """The winner's number and its score on the test rows, which nothing touched before.
+
+        That of a user's own trainer has no model that could be tested.
+        """
+        if self.best is None:
+            return {}
+        trial = self.best.trial
+        if self.spec.train.function is not None:
+            return {"best": trial.number}
+        try:
+            model = Model.load(model_file(self.folder, trial.number))
+        except (OSError, ArchiveError):
+            model = self._save(trial, (yield from self._train_again(trial)))
+        self.remove_models(but=trial)
+        if (test := self.dataset.test) is None:
+            return {"best": trial.number}
+        with one_thread():
+            return {"best": trial.number, "test": model.score(self.dataset, test)}
+
+    def remove_models(self, but: Trial | None = None) -> None:
+        """Remove the models of the trials that were the best for a while."""
+        kept = None if but is None else model_file(self.folder, but.number)
+        for file in self.folder.glob("trial-*.npz"):
+            if file != kept:
+                file.unlink()
+
+    def _save(self, trial: Trial, state: TrainState) -> Model:
+        model = Model(trial.config, state.parameters, self.preprocessing)
+        file = model_file(self.folder, trial.number)
+        try:
+            model.save(file)
+        except OSError as error:
+            raise StoreError(f"cannot write the model file {file}: {error.strerror}") from error
+        return model
+
+    def _train_again(self, trial: Trial) -> Generator[Tick, None, TrainState]:
+        segment = Segment(trial.number, trial.config, trial.seed, 0, self.spec.train.epochs)
+        for _ in range(ATTEMPTS):  # its node may be lost after it has reported
+            self.dispatch.compute(segment)
+            yield from self.dispatch.ticks(segment)
+            report = self.dispatch.take(segment)
+            if (state := self.dispatch.state(segment)) is not None:
+                return state
+        raise SweepError(
+            f"the weights of the winner, trial {trial.number}, were not on disk and could not be "
+            f"trained again ({report.outcome}); run the command again"
+        )

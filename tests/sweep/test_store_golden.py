@@ -1,0 +1,192 @@
+"""A store that release 0.1.0 wrote: migrated in place, read through without a change, gone on."""
+
+import json
+import shutil
+import sqlite3
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+from itertools import accumulate
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from sqlalchemy import inspect
+
+from sweep import studyfile
+from sweep.backends.serial import SerialBackend
+from sweep.errors import StoreError, StudyLocked
+from sweep.orchestrator import run
+from sweep.results import load
+from sweep.store import Batch, Store, migrations, schema
+from tests.sweep.records import attempt, decided, epoch, event, trial
+
+GOLDEN = Path(__file__).parent / "golden" / "release-0.1.0.db"
+
+
+@pytest.fixture
+def old(tmp_path):
+    """A copy of the store: `finished` has 20 trials, `killed` was ended after 14 began."""
+    return Path(shutil.copy(GOLDEN, tmp_path / "sweep.db"))
+
+
+def query(path, statement):
+    with closing(sqlite3.connect(path)) as connection:
+        connection.row_factory = sqlite3.Row
+        return [dict(row) for row in connection.execute(statement)]
+
+
+def held(path):
+    """Make `killed` a study that an earlier release runs at this moment."""
+    later = (datetime.now(UTC) + timedelta(minutes=1)).replace(tzinfo=None).isoformat(" ")
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("UPDATE studies SET lease_expires = ? WHERE name = 'killed'", (later,))
+        connection.commit()
+
+
+def columns(store):
+    """What the database says of its tables; lengths and the order of columns do not matter."""
+    with store._database.reading() as connection:
+        tables = inspect(connection)
+        return {
+            table: (
+                {
+                    column["name"]: (
+                        column["type"]._type_affinity,
+                        column["nullable"],
+                        column["default"],
+                    )
+                    for column in tables.get_columns(table)
+                },
+                tables.get_pk_constraint(table)["constrained_columns"],
+                [key["referred_columns"] for key in tables.get_foreign_keys(table)],
+                [index["column_names"] for index in tables.get_indexes(table)],
+            )
+            for table in tables.get_table_names()
+        }
+
+
+@pytest.mark.parametrize("read_only", [False, True])
+def test_a_migrated_store_has_the_tables_of_a_new_one(old, tmp_path, read_only):
+    """Names, kinds, keys and defaults are those that this release would create."""
+    with Store(tmp_path / "new.db") as new, Store(old, read_only=read_only) as migrated:
+        assert columns(migrated) == columns(new)
+
+
+@pytest.mark.parametrize("read_only", [False, True])
+def test_everything_in_it_is_read(old, read_only):
+    """Every value that was in the old tables is in the rows now, and new columns say nothing."""
+    with Store(old, read_only=read_only) as store:
+        assert store.names() == ["finished", "killed"]
+        for name, trials in (("finished", 20), ("killed", 14)):
+            study = store.study(name)
+            assert study["batch"] == 0
+            assert study["spec"]["search"]["sampler"] == "tpe"
+            for read, table, order in (
+                (store.trials, "trials", "number"),
+                (store.epochs, "epochs", "trial, epoch"),
+                (store.attempts, "attempts", "id"),
+                (store.events, "events", "sequence"),
+            ):
+                rows = f"SELECT * FROM {table} WHERE study = {study['id']} ORDER BY {order}"
+                before, after = query(GOLDEN, rows), read(study["id"])
+                assert len(after) == len(before) > 0
+                for was, now in zip(before, after, strict=True):
+                    assert {key: as_text(now[key]) for key in was} == {
+                        key: as_text(value) for key, value in was.items()
+                    }
+            assert len(store.trials(study["id"])) == trials
+            assert {row["replicate"] for row in store.epochs(study["id"])} == {0}
+            events = store.events(study["id"])
+            steps = accumulate(row["event"] != "begin" for row in events)
+            assert [row["step"] for row in events] == list(steps)
+            assert all(row["accepted"] for row in store.attempts(study["id"]))
+
+
+def as_text(value):
+    """As SQLite keeps it: JSON and times are text."""
+    if isinstance(value, datetime):
+        return value.replace(tzinfo=None).isoformat(" ", "microseconds")
+    return json.dumps(value) if isinstance(value, dict) else value
+
+
+def test_a_study_in_it_is_rolled_back_and_written(old):
+    """The half-done study is claimed, gets rows of this release, and gives them back."""
+    with Store(old) as store:
+        lease = store.claim("killed", {}, "data", "0.2.0")
+        assert lease.token == 2
+        before, step = store.trials(lease.study), store.events(lease.study)[-1]["step"] + 1
+        running = next(row["number"] for row in before if row["state"] == "running")
+        new = len(before)
+        store.write(
+            lease,
+            Batch(
+                started=[trial(new)],
+                epochs=[epoch(new, 1), epoch(new, 1, replicate=1)],
+                attempts=[attempt(new, 0, 1)],
+                events=[event(step, "complete", running, 9, 0.5), event(step, "begin", new)],
+                decided=[decided(running, "complete", epochs=9)],
+            ),
+        )
+        store.roll_back(lease, step, {"trials": 9})
+        assert [told(row) for row in store.trials(lease.study)] == [told(row) for row in before]
+        store.write(lease, Batch(started=[trial(new)], events=[event(step, "begin", new)]))
+        store.release(lease, "stopped")
+    with Store(old) as again:
+        assert len(again.trials(lease.study)) == new + 1
+        assert again.study("killed")["state"] == "stopped"
+        assert [row["end"] for row in again.sessions(lease.study)] == ["stopped"]
+
+
+def test_the_killed_study_comes_to_the_end_of_the_finished_one(old):
+    """A study that an earlier release began goes on in this one, from its migrated record, to the
+    trials that the earlier release gave when it was not disturbed; the last bits of the losses are
+    those of the release that computed them."""
+    spec = studyfile.load(GOLDEN.with_name("study.toml")).model_copy(update={"name": "killed"})
+    with Store(old) as store:
+        begun = {row["number"]: told(row) for row in store.trials(store.study("killed")["id"])}
+        list(run(spec, store, SerialBackend))
+        finished, killed = (
+            [told(row) for row in store.trials(store.study(name)["id"])]
+            for name in ("finished", "killed")
+        )
+    assert len(begun) < len(killed) == 20
+    assert killed == finished
+    curves = [load(name, old).epochs.drop(columns="seconds") for name in ("finished", "killed")]
+    pd.testing.assert_frame_equal(*curves, rtol=1e-5)
+
+
+def told(row):
+    """What the events of a trial say of it."""
+    return {name: row[name] for name in ("number", "state", "outcome", "value", "epochs", "error")}
+
+
+def test_reading_it_changes_nothing(old):
+    """A reader of an old store leaves the file as it is."""
+    with Store(old, read_only=True) as store:
+        assert len(store.trials(store.study("finished")["id"])) == 20
+    assert old.read_bytes() == GOLDEN.read_bytes()
+
+
+def test_a_store_that_an_earlier_release_uses_is_left_alone(old):
+    """While a process of that release holds a study, the store is read but not migrated."""
+    held(old)
+    before = old.read_bytes()
+    with pytest.raises(StudyLocked, match=r"'killed' .* run by an earlier release; stop it there"):
+        Store(old)
+    with Store(old, read_only=True) as store:
+        assert store.names() == ["finished", "killed"]
+    assert old.read_bytes() == before
+
+
+def test_a_migration_that_breaks_leaves_the_old_store(old, monkeypatch):
+    """It is one transaction: an error in its last statement undoes the first."""
+    statements = f"{migrations._FROM_1}; SELECT no_such_function()"
+    monkeypatch.setattr(migrations, "_FROM_1", statements)
+    with pytest.raises(StoreError, match="no such function"):
+        Store(old)
+    monkeypatch.undo()
+    assert query(old, "SELECT version FROM schema_version") == [{"version": 1}]
+    assert query(old, "SELECT * FROM epochs") == query(GOLDEN, "SELECT * FROM epochs")
+    with Store(old) as store:
+        assert store.names() == ["finished", "killed"]
+    assert query(old, "SELECT version FROM schema_version") == [{"version": schema.VERSION}]
