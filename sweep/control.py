@@ -1,5 +1,6 @@
 """What users ask of a running study, from any terminal that reaches its store."""
 
+import sys
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
@@ -13,6 +14,8 @@ from sweep.journal import Journal
 from sweep.question import edited, extended
 from sweep.spec import StudySpec
 from sweep.store import Batch, Lease, Row, Store
+
+_NONE_LEFT = "; none is left to begin, so extend the study to make room (sweep extend)"
 
 POLL = 0.5
 """Seconds between two looks at the requests."""
@@ -57,7 +60,10 @@ class Control:
         """The commands that wait for a decision, as names and details of their events."""
         while self.commands:
             request = self.commands.popleft()
-            self.journal.answer(request["id"], f"{request['request']}: takes effect now")
+            left = "" if self.journal.full_step == sys.maxsize else _NONE_LEFT
+            self.journal.answer(
+                request["id"], f"{request['request']}: from the next trial on{left}"
+            )
             yield request["request"], request["detail"]
 
     def _heed(self, request: Row) -> str | None:

@@ -7,7 +7,7 @@ whether they or the orchestrator die. What a user asks of a running study enters
 step and is recorded with it, so that a replay takes the same decisions.
 """
 
-from collections import defaultdict, deque
+from collections import Counter, defaultdict, deque
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from heapq import heappop, heappush
@@ -41,7 +41,7 @@ from sweep.steps import (
     Turn,
 )
 
-REFUSED_IN_A_ROW = 100
+REFUSED_IN_A_ROW = {"duplicate": 100, "too_large": 1000}
 """A sampler that proposes nothing new so often has been through the space."""
 
 
@@ -96,6 +96,7 @@ class _Fold:
         self.flops = 0.0
         self.full = self.closed = False
         self.sequence = count()
+        self.refused: Counter[str] = Counter()  # proposals since the last that was not
         self.pending: list[tuple[float, int, _Work]] = []
         self.queue: deque[Params] = deque()
         self.paused: dict[int, tuple[_Work, Decide]] = {}
@@ -130,26 +131,27 @@ class _Fold:
                 self.queue.append(command.params)
             case Edit():
                 self.space = spaces.edit(self.space, command.changes)
+                self.refused.clear()
             case Close():
                 self.closed = True
 
     def fill(self, now: float) -> Iterator[Step]:
         """Give the free virtual workers something to do, as long as there is anything."""
-        refused = 0
         while self.free:
             if isinstance(self.pruner, Promotion) and (found := self.pruner.next_promotion()):
                 work, last = self.paused.pop(found[0])
                 yield Promote(last, now, self.step)
                 yield from self.submit(work.trial, work.place + 1, now)
-            elif refused < REFUSED_IN_A_ROW and self.may_begin():
+            elif self.may_begin():
                 trial, by_hand = self.ask()
                 yield Begin(trial, now, self.step)
                 outcome = self.refusal(trial, by_hand)
                 if outcome is None:
+                    self.refused.clear()
                     yield from self.submit(trial, 0, now)
                 else:
+                    self.refused[outcome] += 1
                     yield self.refuse(trial, outcome, now)
-                refused = 0 if outcome is None else refused + 1
             else:
                 if not self.full:
                     yield Full(self.step + 1)
@@ -160,6 +162,7 @@ class _Fold:
         search = self.spec.search
         return (
             not self.closed
+            and all(self.refused[why] < most for why, most in REFUSED_IN_A_ROW.items())
             and self.begun < search.trials
             and (search.flops is None or self.flops < search.flops)
             and not self.history.exhausted(self.space)

@@ -7,6 +7,7 @@ from collections import defaultdict, deque
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from math import fsum
+from statistics import median
 from typing import Any
 
 from sweep.backends import Report, Segment
@@ -61,6 +62,7 @@ class Journal:
         """From where on decisions would be others if the study were extended."""
         self.recording = 0.0
         """Seconds that this process waited for the store."""
+        self._recorded: list[float] = []  # for each trial that ended, its share of a write
 
     @property
     def is_replaying(self) -> bool:
@@ -232,16 +234,28 @@ class Journal:
     def flush(self) -> None:
         """Make durable what was written since the last time."""
         if self._batch:
-            began = time.perf_counter()
+            began, ended = time.perf_counter(), sum(map(_has_ended, self._batch.decided))
             self._store.write(self._lease, self._batch)
             self._batch = Batch()
-            self.recording += time.perf_counter() - began
+            seconds = time.perf_counter() - began
+            self.recording += seconds
+            if ended:
+                self._recorded += [seconds / ended] * ended
+
+    @property
+    def recording_median(self) -> float | None:
+        """Seconds that a trial's end waited for the store, in the median."""
+        return median(self._recorded) if self._recorded else None
 
 
 def command(event: str, detail: Mapping[str, Any]) -> Command:
     """The command that an event of this name and detail is."""
     make: Callable[..., Command] = COMMANDS[event]
     return make(**detail)
+
+
+def _has_ended(row: Row) -> bool:
+    return row["state"] not in ("running", "paused")
 
 
 def _say(decision: tuple[Any, ...]) -> str:

@@ -24,6 +24,8 @@ class Ledger:
     """How often the study was run."""
     recording: float
     """Seconds that its drivers waited for the store."""
+    recording_median: float | None
+    """Of them for a trial's end, in the median of the last session."""
 
     @property
     def total(self) -> "pd.Series[float]":
@@ -67,6 +69,7 @@ def ledger(
         sum(map(_cpu_seconds, sessions)),
         len(sessions),
         sum(row["recording"] or 0.0 for row in sessions),
+        sessions[-1]["recording_median"] if sessions else None,
     )
 
 

@@ -18,7 +18,7 @@ from sweep.steps import Await, Begin, Close, Command, Decide, Full, Promote, Rep
 from sweep.warm import Known
 from sweep.winner import Winner
 
-GROUP = 0.05
+GROUP = 0.5
 """Seconds for which decisions may wait for others to be committed with them."""
 
 FIRST_ERRORS = 3
@@ -153,7 +153,7 @@ class Loop:
     def lasts(self, segment: Segment) -> bool:
         """Whether a segment is predicted to keep what was decided waiting."""
         epochs = segment.until - segment.start
-        return predicted_cost(segment.config, self.shape, epochs) > GROUP
+        return predicted_cost(segment.config, self.shape, epochs) > 2 * GROUP
 
     def heed(self, *, at_once: bool = False) -> Iterator[Event]:
         """Do what users ask for; leave if that is it."""

@@ -18,9 +18,9 @@ from sweep.dispatch import Dispatch
 from sweep.errors import StudyFailed, SweepError
 from sweep.journal import Journal
 from sweep.loop import Ended, Event, Loop, Opened, Ready
-from sweep.question import check_code, is_done, same_question
+from sweep.question import check, check_code, is_done, same_question
 from sweep.spec import StudySpec
-from sweep.store import Lease, Store, artifacts
+from sweep.store import Batch, Lease, Store, artifacts
 from sweep.warm import warm_start
 from sweep.winner import Winner
 from trainer import Dataset
@@ -47,10 +47,12 @@ def run(
     one that is known to be gone), StudyFailed if its first trials all end in an error, UsageError
     if it has a trainer of the user's own and `allow_code` is not set.
     """
-    check_code(spec, allow_code)
     parts = _load(spec)
     data_fingerprint = datasets.fingerprint(*(dataset for dataset, _ in parts))
     known = store.find(spec.name)
+    if known is None or not store.trials(known["id"]):
+        check(spec, store, allow_code=allow_code)
+    check_code(spec, allow_code)
     if known is not None:
         spec = same_question(spec, data_fingerprint, known, store)
         if is_done(known, store):
@@ -65,7 +67,10 @@ def run(
         with _heartbeat(store, lease):
             if known is not None and known["state"] == "failed":
                 store.clear(lease)
-            yield Opened(spec, len(store.trials(lease.study)))
+            if not (recorded := len(store.trials(lease.study))):
+                begun = {"spec": studyfile.to_json(spec), "data_fingerprint": data_fingerprint}
+                store.write(lease, Batch(), **begun)
+            yield Opened(spec, recorded)
             with start_backend(tuple(dataset.without_test() for dataset, _ in parts)) as backend:
                 store.session(lease, cpus=backend.cpus, ready=datetime.now(UTC))
                 yield Ready(backend.cpus)
@@ -116,7 +121,8 @@ def _carry_out(
             shape = Shape.of(data[0])
             loop = Loop(spec, shape, warm, journal, dispatch, winner, control, clock, stop)
             left = yield from loop.carry_out()
-            store.session(lease, recording=journal.recording)
+            waited = {"recording": journal.recording, "recording_median": journal.recording_median}
+            store.session(lease, **waited)
             if left == "complete":
                 loop.check_success()
                 dispatch.hold = False  # the winner may have to be trained again
@@ -127,6 +133,7 @@ def _carry_out(
             clock.spec = spec = spec.model_copy(update={"search": control.spec.search})
             store.roll_back(lease, journal.full_step, studyfile.to_json(spec))
             dispatch.go_on(Journal(store, lease))
+            yield Opened(spec, len(dispatch.journal.proposed))
 
 
 @contextmanager

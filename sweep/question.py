@@ -3,11 +3,13 @@
 from collections.abc import Mapping
 from typing import Any
 
-from sweep import space, studyfile
-from sweep.errors import StudyChanged, UsageError
+from sweep import samplers, space, studyfile
+from sweep.backends import function
+from sweep.errors import StudyChanged, StudyFileError, UsageError
 from sweep.model import model_file
 from sweep.spec import StudySpec
 from sweep.store import Row, Store, artifacts
+from sweep.warm import trials_of
 
 
 def same_question(spec: StudySpec, data_fingerprint: str, known: Row, store: Store) -> StudySpec:
@@ -15,6 +17,8 @@ def same_question(spec: StudySpec, data_fingerprint: str, known: Row, store: Sto
 
     How long a study goes on is no part of its question: more trials in the file extend it.
     """
+    if not store.trials(known["id"]):
+        return spec  # it never began: the file may have been mended since
     stored = studyfile.from_json(known["spec"])
     search = stored.search.model_copy(update={"trials": spec.search.trials, **_budgets(spec)})
     same = studyfile.to_json(stored.model_copy(update={"search": search}))
@@ -44,6 +48,19 @@ def is_done(known: Row, store: Store) -> bool:
     asked = any(request["request"] == "extend" for request in store.pending(known["id"]))
     own = studyfile.from_json(known["spec"]).train.function is not None
     return known["state"] == "complete" and (has_model or own) and not asked
+
+
+def check(spec: StudySpec, store: Store, *, allow_code: bool) -> None:
+    """Raise before anything is written if a study could not begin here."""
+    check_code(spec, allow_code)
+    samplers.check(spec)
+    if spec.train.function is not None:
+        try:
+            function.find(spec.train.function)
+        except ImportError as error:
+            raise StudyFileError(f"train.{error}") from None
+    if spec.search.warm_start is not None:
+        trials_of(spec, spec.search.warm_start, store)
 
 
 def check_code(spec: StudySpec, allowed: bool) -> None:

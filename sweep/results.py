@@ -25,8 +25,8 @@ from trainer.archive import ArchiveError
 
 @dataclass(frozen=True)
 class Best:
-    """The winner of a study: the complete trial that is best in the first objective, within the
-    constraints if any is."""
+    """The winner of a study: the complete trial that is best in the first objective, among those
+    that break the fewest constraints."""
 
     number: int
     value: float
@@ -35,6 +35,8 @@ class Best:
     """The metric on the test rows; None until the study is complete."""
     standard_error: float | None
     """Of the value over replicates; None without them."""
+    violations: dict[str, float]
+    """How far each constraint that it breaks is from being met; empty if it meets them all."""
     file: Path = field(repr=False)
 
     @cached_property
@@ -159,6 +161,7 @@ class Study:
             params=active(self.spec.space, row["params"]),
             test=study["test"] if study["best"] == row["number"] else None,
             standard_error=row["standard_error"],
+            violations=self._violations(row),
             file=model_file(artifacts(self.place, self.name), row["number"]),
         )
 
@@ -169,7 +172,12 @@ class Study:
             study = store.study(self.name)["id"]
             return fingerprint.fingerprint(store.trials(study), store.epochs(study))
 
-    def _rank(self, row: Row) -> tuple[float, float, int]:
+    def _violations(self, row: Row) -> dict[str, float]:
+        names = self.spec.search.constraints
+        amounts = zip(names, row["constraints"] or (), strict=False)
+        return {name: amount for name, amount in amounts if amount > 0}
+
+    def _rank(self, row: Row) -> tuple[int, float, int]:
         value = row["values"][0] if row["values"] else row["value"]
         return rank(self.spec, value, row["number"], row["constraints"] or ())
 

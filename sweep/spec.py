@@ -247,9 +247,10 @@ def _search(spec: StudySpec) -> Iterator[str]:
                 f'search.sampler = "{search.sampler}": with several objectives use one of {allowed}'
             )
         if search.pruner != "none":
+            default = "" if "pruner" in search.model_fields_set else " (the default)"
             yield (
-                f'search.pruner = "{search.pruner}": with several objectives there is no order to '
-                'prune by; use "none"'
+                f'search.pruner = "{search.pruner}"{default}: with several objectives there is no '
+                'order to prune by; use "none"'
             )
     elif search.objectives and search.objectives[0] in MEASURES:
         yield f'search.objectives = ["{search.objectives[0]}"]: needs a metric beside it'

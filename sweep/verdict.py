@@ -82,16 +82,16 @@ def _final(spec: StudySpec, shape: Shape, trial: Trial, found: dict[str, Any]) -
 
 def rank(
     spec: StudySpec, value: float, number: int, violations: Sequence[float] = ()
-) -> tuple[float, float, int]:
+) -> tuple[int, float, int]:
     """The place of a complete trial by its first objective: the least is the best.
 
-    Those within the constraints come first, and of equals the one begun first.
+    Those that break fewer constraints come first, and of equals the one begun first.
     """
     sign = -1 if direction(spec.objectives[0]) == "maximize" else 1
-    return fsum(violations), sign * value, number
+    return sum(violation > 0 for violation in violations), sign * value, number
 
 
-def place(spec: StudySpec, step: Decide) -> tuple[float, float, int]:
+def place(spec: StudySpec, step: Decide) -> tuple[int, float, int]:
     """The rank of a trial that has just come to its end."""
     assert step.value is not None
     value = step.values[0] if step.values else step.value

@@ -13,9 +13,9 @@ from sweep.decisions import decisions
 from sweep.errors import StudyChanged, SweepError
 from sweep.journal import Journal
 from sweep.question import check_code
-from sweep.rows import MEASURES
+from sweep.rows import MEASURES, decided_row
 from sweep.steps import Await, Begin, Decide, Full, Promote, Reply, Step, Turn
-from sweep.store import Lease, Store
+from sweep.store import Lease, Row, Store
 from sweep.warm import warm_start
 from trainer import EpochRecord
 
@@ -36,6 +36,10 @@ class Trained:
     epochs: int
     differences: tuple[str, ...]
     """What came out otherwise than recorded, to the last bit; empty if nothing did."""
+
+
+DECIDED = ("state", "outcome", "value", "values", "standard_error", "constraints", "epochs")
+"""The columns of a trial that its decisions make."""
 
 
 class Differs(SweepError):
@@ -60,7 +64,7 @@ def verify(
     journal = Journal(store, lease)
     warm = warm_start(spec, store, lease, journal)
     steps = decisions(spec, Shape.of(parts[0][0]), {}, warm)
-    decided, trained = _decide_again(journal, steps)
+    decided, trained = _decide_again(journal, steps, store.trials(row["id"]))
     yield decided
     with SerialBackend(tuple(dataset.without_test() for dataset, _ in parts)) as backend:
         for segments in _spread(list(trained.values()), retrain):
@@ -72,10 +76,11 @@ Segments = dict[int, Segment]
 
 
 def _decide_again(
-    journal: Journal, steps: Generator[Step, Reply, None]
+    journal: Journal, steps: Generator[Step, Reply, None], trials: list[Row]
 ) -> tuple[Decided, dict[int, Segments]]:
     """Count the decisions on record as they come out again, and say what each trial trained."""
     trained: dict[int, Segments] = defaultdict(dict)
+    final: dict[int, Row] = {}
     count = 0
     reply: Reply = None
     while journal.is_replaying:
@@ -93,13 +98,19 @@ def _decide_again(
                     journal.begin(step, 0.0)
                 case Promote():
                     journal.promote(step)
+                    final[step.last.trial.number] = decided_row(step.last, "running", 0.0, 0)
                 case Full():
                     journal.full(step)
                 case Decide():
                     journal.decide(step)
+                    final[step.trial.number] = decided_row(step, step.state, 0.0, 0)
                     count += 1
         except StudyChanged as error:
-            raise Differs(f"after {count} decisions as recorded: {error}") from None
+            raise Differs(
+                f"after {count} decisions as recorded: {error}; or else the record was altered"
+            ) from None
+    for row in trials:
+        _check_trial(row, final.get(row["number"], {}))
     return Decided(count, len(journal.proposed)), trained
 
 
@@ -108,6 +119,24 @@ def _check_params(journal: Journal, step: Begin) -> None:
     recorded = journal.proposed.get(number)
     if params != recorded:
         raise StudyChanged(f"trial {number} is recorded with {recorded}, but has {params} now")
+
+
+def _check_trial(recorded: Row, decided: Row) -> None:
+    """Whether a trial's row says what was decided about it."""
+    for column in (
+        "state",
+        "outcome",
+        "value",
+        "values",
+        "standard_error",
+        "constraints",
+        "epochs",
+    ):
+        if column in decided and recorded[column] != decided[column]:
+            raise Differs(
+                f"trial {recorded['number']} is recorded with {column} = {recorded[column]!r}, but "
+                f"its decisions make it {decided[column]!r}: the record was altered"
+            )
 
 
 def _spread(trained: list[Segments], count: int) -> list[Segments]:

@@ -22,13 +22,14 @@ def warm_start(spec: StudySpec, store: Store, lease: Lease, journal: Journal) ->
     events = store.events(lease.study)
     recorded = next((row["detail"] for row in events if row["event"] == "warm_start"), None)
     if recorded is None:
-        recorded = {"study": name, "trials": _trials_of(spec, name, store)}
+        recorded = {"study": name, "trials": trials_of(spec, name, store)}
         journal.remark("warm_start", **recorded)
         journal.flush()
     return [(trial["params"], trial["values"]) for trial in recorded["trials"]]
 
 
-def _trials_of(spec: StudySpec, name: str, store: Store) -> list[Row]:
+def trials_of(spec: StudySpec, name: str, store: Store) -> list[Row]:
+    """Parameters and values of another study's trials, as `warm_start`."""
     other = store.find(name)
     if other is None:
         raise StudyFileError(f'search.warm_start = "{name}": there is no such study in the store')

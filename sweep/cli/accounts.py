@@ -1,7 +1,5 @@
 """`sweep show --ledger`: where the time of a study went."""
 
-import json
-
 import pandas as pd
 from rich.console import Console
 from rich.table import Table
@@ -36,10 +34,16 @@ def print_ledger(study: Study) -> None:
     for part, seconds in ledger.total.items():
         console.print(_line(f"{part}, {MEANING[str(part)]}", seconds, trials))
     console.print(_line("recording, waiting for the store", ledger.recording, trials))
+    if ledger.recording_median is not None:
+        milliseconds = 1000 * ledger.recording_median
+        console.print(f"  {'  of it, in the median of trials':<40}{milliseconds:>22.2f} ms a trial")
     _print_share(console, study)
     _print_causes(console, study.attempts)
     for platform in study.platforms:
-        console.print(f"  platform: {json.dumps(platform)}")
+        console.print(
+            f"  platform: {platform['processor']}, kernels {platform['kernel']}, "
+            f"NumPy {platform['numpy']}"
+        )
 
 
 def _line(name: str, seconds: float, trials: int) -> str:

@@ -42,6 +42,10 @@ class Tally:
     def take(self, event: Event) -> bool:
         """Count an event; whether it brought a new best trial."""
         match event:
+            case Opened():  # also when it is extended: its decisions are then told again
+                self.spec, self.best, self.paused = event.spec, None, 0
+                self.counts.clear()
+                self.running.clear()
             case Ready():
                 self.cpus = event.cpus
             case Begin(trial=trial):

@@ -34,6 +34,12 @@ def print_plan(spec: StudySpec) -> None:
         *_rungs(spec),
         ("trials", f"{search.trials}, {search.workers} at a time in virtual order"),
     ]
+    if search.pruner == "promotion":
+        needed = search.reduction_factor ** (len(pruners.rungs(spec, 0)) - 1)
+        if search.trials < needed:
+            rows.append(
+                ("note", f"promotion brings a trial to its end about every {needed} trials")
+            )
     first = _first(spec, shape)
     mean = sum(trial.predicted_cost for trial in first) / len(first)
     rows.append(

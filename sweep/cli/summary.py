@@ -19,6 +19,9 @@ def print_summary(study: Study, file: Path | None = None) -> None:
     console = Console(highlight=False, soft_wrap=True)
     counts = ", ".join(f"{count} {state}" for state, count in study.counts.items())
     console.print(Text(f"{study.name} is {study.state}: {counts or 'no trials yet'}", style="bold"))
+    for outcome, count in study.trials["outcome"].value_counts().items():
+        if outcome in REFUSED:
+            console.print(f"  {count} of them {outcome}: {REFUSED[str(outcome)]}")
     if study.state == "complete" and "complete" not in study.counts:
         outcomes = ", ".join(
             f"{n} {name}" for name, n in study.trials["outcome"].value_counts().items()
@@ -26,6 +29,9 @@ def print_summary(study: Study, file: Path | None = None) -> None:
         console.print(f"  no winner: no trial came to its last epoch ({outcomes})", style="red")
     rows = _winner(study, study.best) if "complete" in study.counts else []
     rows += [("fingerprint", study.fingerprint), ("store", _place(study.place))]
+    if rows[0][0] == "best trial" and (broken := study.best.violations):
+        by = ", ".join(f"{name} by {amount:.4g}" for name, amount in broken.items())
+        console.print(f"  no trial meets the constraints; the nearest one breaks {by}", style="red")
     width = max(len(name) for name, _ in rows)
     for name, value in rows:
         console.print(f"  {name:<{width}}  {value}")
@@ -64,10 +70,18 @@ def _place(location: Location) -> str:
     return str(location)
 
 
+REFUSED = {
+    "duplicate": "configurations that an earlier trial had",
+    "too_large": "beyond search.max_parameters or search.max_flops",
+}
+"""Trials that were proposed and not trained."""
+
+
 def print_trials(study: Study) -> None:
     """A table of the trials, the best first and those without a value last."""
-    metric = study.spec.train.metric
-    trials = study.trials.sort_values(
+    metric, trials = study.spec.train.metric, study.trials
+    refused = trials["outcome"].isin(REFUSED)
+    trials = trials[~refused].sort_values(
         "value", ascending=direction(metric) == "minimize", na_position="last", kind="stable"
     )
     kept = ("standard_error", "values_", "params_", "violation_")
@@ -86,6 +100,8 @@ def print_trials(study: Study) -> None:
     width = Console(width=100_000).measure(table).maximum
     Console(highlight=False, width=width, soft_wrap=True).print(table)
     print()
+    for outcome, count in study.trials.loc[refused, "outcome"].value_counts().items():
+        print(f"not listed: {count} {outcome}, {REFUSED[str(outcome)]}")
 
 
 def _short(value: Any) -> str:

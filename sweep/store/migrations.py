@@ -120,7 +120,8 @@ ALTER TABLE epochs_2 RENAME TO epochs;
 CREATE TABLE sessions (
     study INTEGER NOT NULL, token BIGINT NOT NULL, host VARCHAR(255) NOT NULL,
     pid INTEGER NOT NULL, cpus INTEGER, backend VARCHAR(16), started DATETIME NOT NULL,
-    ready DATETIME, ended DATETIME, "end" VARCHAR(16), recording DOUBLE, PRIMARY KEY (study, token),
+    ready DATETIME, ended DATETIME, "end" VARCHAR(16), recording DOUBLE,
+    recording_median DOUBLE, PRIMARY KEY (study, token),
     FOREIGN KEY (study) REFERENCES studies (id)
 );
 CREATE TABLE requests (

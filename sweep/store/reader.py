@@ -146,7 +146,9 @@ class Reader:
             raise
         except (DBAPIError, OSError) as error:
             reason = str(error.orig if isinstance(error, DBAPIError) else error)
+            next_step = "give another place with --store or SWEEP_STORE"
+            if "is full" in reason or "No space left" in reason:
+                next_step = "free some space and run the command again: nothing is lost"
             raise StoreError(
-                f"cannot {verb} the store {self.place}: {' '.join(reason.split())}; give another "
-                "place with --store or SWEEP_STORE"
+                f"cannot {verb} the store {self.place}: {' '.join(reason.split())}; {next_step}"
             ) from error

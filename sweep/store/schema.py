@@ -189,6 +189,7 @@ sessions = Table(
     Column("ended", UTCDateTime),
     Column("end", String(16)),
     Column("recording", Double),
+    Column("recording_median", Double),
 )
 
 requests = Table(

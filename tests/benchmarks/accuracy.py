@@ -61,7 +61,7 @@ def mnist_plain(arrays: Arrays) -> str:
 
 def mnist_dropout(arrays: Arrays) -> str:
     """Dropout and max-norm."""
-    return mnist(arrays, TrainConfig(neurons=(1024, 1024), **(WIDE | DROPOUT | {"epochs": 50})))
+    return mnist(arrays, TrainConfig(neurons=(1024, 1024), **(WIDE | DROPOUT | {"epochs": 80})))
 
 
 def mnist(arrays: Arrays, config: TrainConfig) -> str:

@@ -2,7 +2,14 @@
 
 import pytest
 
+from sweep import loop
 from sweep.store import locate
+
+
+@pytest.fixture(autouse=True)
+def shown_at_once(monkeypatch):
+    """Small studies are over before decisions would be shown in groups."""
+    monkeypatch.setattr(loop, "GROUP", 0.0)
 
 
 @pytest.fixture(scope="session")

@@ -6,7 +6,7 @@ from sweep import control, studyfile
 from sweep.backends import Report, Result
 from sweep.backends.serial import SerialBackend
 from sweep.errors import StudyFailed
-from sweep.loop import Ended, Notice
+from sweep.loop import Ended, Notice, Opened
 from sweep.results import load
 from sweep.steps import Begin, Decide
 from sweep.store import Store
@@ -157,6 +157,8 @@ def test_a_study_is_extended_while_it_runs(tmp_path, path, after):
     short, long = (small(tmp_path, trials=trials) for trials in (10, 24))
     seen = run_asking(short, path, after, ("extend", {"trials": 24}))
     assert seen[-1] == Ended("complete")
+    opened = [event for event in seen if isinstance(event, Opened)]
+    assert [event.spec.search.trials for event in opened] == [10, 24]
     study = load("small", path)
     assert study.fingerprint == finish(long, tmp_path / "whole.db").fingerprint
     assert not study.attempts.duplicated(["trial", "replicate", "start", "until"]).any()

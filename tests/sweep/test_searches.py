@@ -102,6 +102,14 @@ def test_the_winner_keeps_the_constraints(tmp_path, path):
     best = complete[~broken].sort_values("value", ascending=False, kind="stable").iloc[0]
     assert study.best.number == best["number"]
     assert study.best.value <= free.best.value
+    assert study.best.violations == {}
+
+
+def test_a_winner_that_breaks_a_constraint_says_so(tmp_path, path):
+    """Where no trial meets all, the best of those that break the fewest is the nearest one."""
+    limits = {"constraints": {"log_loss": {"high": 1e-9}, "parameters": {"high": 60.0}}}
+    study = finish(changed(small(tmp_path), search=limits), path)
+    assert study.best.violations.keys() == {"log_loss"}
 
 
 @pytest.mark.parametrize("resample", ["seeds", "folds"])
@@ -164,6 +172,7 @@ def test_no_configuration_is_trained_twice(tmp_path, path):
     trained = study.trials[study.trials["outcome"] != "duplicate"]
     assert len(trained) == 6
     assert not trained.duplicated(["params_layers", "params_learning_rate"]).any()
+    assert len(study.trials) < 150, "it goes on proposing what it had"
     again = finish(changed(spec, search={"repeats": True}), tmp_path / "repeats.db")
     assert len(again.trials) == 24
     assert "duplicate" not in set(again.trials["outcome"])
@@ -217,6 +226,8 @@ def test_a_warm_start_needs_a_study_that_fits(tmp_path, path):
     spec = changed(small(tmp_path), search={"warm_start": "first"})
     with pytest.raises(StudyFileError, match="no such study"):
         finish(spec, path)
+    with Store(path) as store:
+        assert store.names() == [], "a study that cannot begin is on record"
     other = changed(small(tmp_path, trials=4), train={"metric": "log_loss"})
     finish(studyfile.with_name(other, "first"), path)
     with pytest.raises(StudyFileError, match="log_loss"):
@@ -260,6 +271,24 @@ def test_verify_finds_what_was_changed(tmp_path, path):
         connection.exec_driver_sql("UPDATE epochs SET validation_metric = 0.123 WHERE trial = 0")
     with pytest.raises(Differs, match="decision"):
         checked("small", path)
+
+
+def test_verify_finds_a_trial_that_was_altered(tmp_path, path):
+    """What a trial's row says is what its decisions made it."""
+    finish(small(tmp_path), path)
+    with Store(path) as store, store._database.writing() as connection:
+        connection.exec_driver_sql("UPDATE trials SET value = 0.5 WHERE number = 7")
+    with pytest.raises(Differs, match="trial 7 is recorded with value"):
+        checked("small", path)
+
+
+def test_a_study_that_never_began_takes_the_mended_file(tmp_path, path):
+    """A file that stopped a study before its first trial can be changed and run under its name."""
+    mistaken = studyfile.to_json(small(tmp_path, trials=3, seed=9))
+    with Store(path) as store:
+        store.release(store.claim("small", mistaken, "", ""), "stopped")
+    study = finish(small(tmp_path), path)
+    assert study.fingerprint == finish(small(tmp_path), tmp_path / "whole.db").fingerprint
 
 
 def test_the_ledger_accounts_for_the_time(tmp_path, path):

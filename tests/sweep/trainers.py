@@ -131,3 +131,10 @@ def sized(params, dataset, seed, state, until):
     for epoch in range(state[0] if state else 0, until):
         yield {"epoch": epoch + 1, "validation_metric": (epoch + 1) / 10}
     return until, np.full(params["bytes"] // 8, seed)
+
+
+def plain(params, dataset, seed, state, until):
+    """Goes on from where it was, by a formula."""
+    for epoch in range(state or 0, until):
+        yield {"epoch": epoch + 1, "train_loss": 1.0, "validation_metric": seed % 97 / (epoch + 98)}
+    return until
