@@ -83,7 +83,7 @@ def test_running_a_complete_study_says_so(sweep, tmp_path):
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_stops_and_the_same_command_goes_on(tmp_path, number):
     """Ctrl-C leaves a study that is stopped; the same command makes the table of a whole run."""
-    spec = small(tmp_path, trials=150)
+    spec = small(tmp_path, trials=250)
     path = tmp_path / "sweep.db"
     run = command("run", str(tmp_path), "--backend", "serial", "--store", str(path))
     with subprocess.Popen(run, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as going:
@@ -96,7 +96,7 @@ def test_a_signal_stops_and_the_same_command_goes_on(tmp_path, number):
     assert "small is stopped" in rest
     assert f"sweep run {tmp_path}" in rest
     assert load("small", path).state == "stopped"
-    assert 20 <= len(load("small", path).trials) < 150
+    assert 20 <= len(load("small", path).trials) < 250
     again = subprocess.run(run, capture_output=True, text=True, check=True)
     assert "going on after trial" in again.stderr
     assert load("small", path).fingerprint == finish(spec, tmp_path / "whole.db").fingerprint
@@ -104,16 +104,17 @@ def test_a_signal_stops_and_the_same_command_goes_on(tmp_path, number):
 
 def test_two_runs_of_one_study_at_once(tmp_path):
     """The second is refused with exit status 4 and told who holds the study."""
-    small(tmp_path, trials=150)
+    small(tmp_path, trials=5000)
     run = command("run", str(tmp_path), "--backend", "serial", "--store", str(tmp_path / "s.db"))
     with subprocess.Popen(run, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as first:
         assert first.stderr.readline()
         second = subprocess.run(run, capture_output=True, text=True, check=False)
+        first.send_signal(signal.SIGINT)
         first.communicate()
     assert second.returncode == 4
     assert f"'small' is being run by process {first.pid} on" in second.stderr
     assert "Traceback" not in second.stderr
-    assert first.returncode == 0
+    assert first.returncode == 130
 
 
 def test_a_run_is_controlled_from_another_terminal(sweep, tmp_path):
