@@ -107,16 +107,18 @@ class MLP(BaseEstimator, Configured):  # type: ignore[misc, valid-type]
         dataset = self._dataset(rows, judged or sample)
         # Not left to `run`: the first rows of a partial_fit may be of one class.
         state = state or initial_state(config, dataset, self.seed_)
-        records, self.state_ = run(config, dataset, self.seed_, state, until)
-        self.config_, self.n_rows_ = config, len(rows.x)
-        self.history_ = self.history_ + records
+        records, reached = run(config, dataset, self.seed_, state, until)
+        history = self.history_ + records
         # Not of a part: the baseline would take longer than the epoch.
         whole = dataset if until is None else None
-        self.diagnosis_ = diagnose(
-            config, self.history_, self.state_, whole, held_out=judged is not None
-        )
-        if self.state_.diverged:
+        self.diagnosis_ = diagnose(config, history, reached, whole, held_out=judged is not None)
+        if reached.diverged:
+            # Nothing to predict with; a part leaves what was there before.
+            if until is None and hasattr(self, "state_"):
+                delattr(self, "state_")
             raise ValueError(self.diagnosis_.text)
+        self.state_, self.history_ = reached, history
+        self.config_, self.n_rows_ = config, len(rows.x)
         return self
 
     def _rows(self, X: Any, y: Any, sample_weight: Any, reset: bool, classes: Any = None) -> Rows:
@@ -155,7 +157,7 @@ class MLP(BaseEstimator, Configured):  # type: ignore[misc, valid-type]
         return standardized(x, (self.input_mean_, self.input_scale_), dtype)
 
     def _checked(self, X: Any) -> np.ndarray:
-        check_is_fitted(self)
+        check_is_fitted(self, "state_")
         x = validate_data(self, X, reset=False, dtype=(np.float64, np.float32))
         return np.asarray(x)
 
@@ -185,7 +187,7 @@ class MLP(BaseEstimator, Configured):  # type: ignore[misc, valid-type]
 
     def summary(self) -> understanding.Summary:
         """Layers, shapes, parameters and floating-point operations an epoch."""
-        check_is_fitted(self)
+        check_is_fitted(self, "state_")
         n_inputs = self._network().sizes[0]
         return understanding.summary(self.config_, n_inputs, self.n_outputs_, self.n_rows_)
 
@@ -203,7 +205,7 @@ class MLP(BaseEstimator, Configured):  # type: ignore[misc, valid-type]
         self, X: Any, y: Any, repeats: int = 5, seed: int = 0
     ) -> list[understanding.Significance]:
         """How much each feature matters on these rows; `pandas.DataFrame` takes it as it is."""
-        check_is_fitted(self)
+        check_is_fitted(self, "state_")
         rows = self._rows(X, y, None, reset=False)
         dataset = self._dataset(rows, rows.where(slice(1)))
         return understanding.feature_significance(
@@ -219,7 +221,7 @@ class MLP(BaseEstimator, Configured):  # type: ignore[misc, valid-type]
 
     def to_onnx(self, path: str | os.PathLike[str]) -> None:
         """Write the network as an ONNX model of rows in the data's units; see `trainer.onnx`."""
-        check_is_fitted(self)
+        check_is_fitted(self, "state_")
         onnx.to_onnx(
             path,
             self.config_,
@@ -237,7 +239,7 @@ class MLP(BaseEstimator, Configured):  # type: ignore[misc, valid-type]
 
         Raises TypeError where a parameter or a label is of a kind that cannot be written.
         """
-        check_is_fitted(self)
+        check_is_fitted(self, "state_")
         fitted = {name: value for name, value in vars(self).items() if name.endswith("_")}
         modelfile.write(path, type(self).__name__, self.get_params(), fitted)
 

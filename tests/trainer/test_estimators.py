@@ -14,6 +14,7 @@ import pandas
 import pytest
 from sklearn.base import clone
 from sklearn.datasets import load_diabetes, load_digits, load_iris
+from sklearn.exceptions import NotFittedError
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import r2_score
 from sklearn.model_selection import GridSearchCV, StratifiedKFold, cross_val_score
@@ -403,3 +404,19 @@ def test_importing_the_trainer_is_cheap():
     )
     found = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True)
     assert json.loads(found.stdout) == []
+
+
+def test_a_training_that_diverges_leaves_nothing_to_predict_with():
+    """A fit that diverged is no fit; a part that diverged leaves the network that was there."""
+    x, y = load_iris(return_X_y=True)
+    diverged = MLPClassifier(neurons=(16,), optimizer="sgd", learning_rate=1e9, random_state=0)
+    with pytest.raises(ValueError, match="training loss of nan"):
+        diverged.fit(x, y)
+    assert diverged.diagnosis_.verdict.name == "DIVERGED"
+    with pytest.raises(NotFittedError):
+        diverged.predict(x)
+    good = MLPClassifier(neurons=(16,), random_state=0).fit(x, y)
+    before = good.predict_proba(x)
+    with pytest.raises(ValueError, match="training loss of nan"):
+        good.set_params(learning_rate=1e38).partial_fit(x, y)
+    np.testing.assert_array_equal(good.predict_proba(x), before)
