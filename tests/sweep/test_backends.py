@@ -295,7 +295,7 @@ def test_a_trial_that_hangs_is_killed_past_its_limit(backend, locked):
     """Even when it never lets another thread of its worker have a turn."""
     report = alone(backend, own("hangs", locked=locked), limits=Limits(seconds=0.5)).report
     assert report.outcome == "timeout"
-    assert report.error.startswith("hung")
+    assert report.error.startswith(("hung", "past its limit"))  # which comes first is luck
     all_free(backend)
 
 
