@@ -21,7 +21,9 @@ def same_question(spec: StudySpec, data_fingerprint: str, known: Row, store: Sto
         return spec  # it never began: the file may have been mended since
     stored = studyfile.from_json(known["spec"])
     search = stored.search.model_copy(update={"trials": spec.search.trials, **_budgets(spec)})
-    same = studyfile.to_json(stored.model_copy(update={"search": search}))
+    # The same rows may be in another place by now: their fingerprint tells.
+    data = stored.data.model_copy(update={"source": spec.data.source})
+    same = studyfile.to_json(stored.model_copy(update={"search": search, "data": data}))
     changed = studyfile.differences(same, studyfile.to_json(spec))
     if not changed and known["data_fingerprint"] != data_fingerprint:
         changed = [f"the rows of {spec.data.source}: not those that the study began with"]

@@ -15,6 +15,9 @@ from pydantic import (
     model_validator,
 )
 
+from sweep import dataspec
+from sweep.dataspec import SOURCES as SOURCES
+from sweep.dataspec import DataSpec as DataSpec
 from sweep.entries import (
     Count,
     FreeEntry,
@@ -43,15 +46,6 @@ MULTI_OBJECTIVE = ("random", "quasi_random", "grid", "tpe", "nsga2")
 MEASURES = ("parameters", "flops", "prediction_seconds")
 """What is known of a configuration before it is trained; less is better."""
 RESAMPLES = ("seeds", "folds")
-SCALINGS = ("standard", "none")
-SOURCES = {
-    "sklearn:breast_cancer": "classification",
-    "sklearn:diabetes": "regression",
-    "sklearn:digits": "classification",
-    "sklearn:iris": "classification",
-    "sklearn:wine": "classification",
-}
-
 TOGETHER = ("optimizer", "batch_size", "norm", "dropout", "input_dropout")
 """Fields whose values TrainConfig may refuse together."""
 
@@ -72,16 +66,6 @@ def _function(path: str) -> str:
     if not re.fullmatch(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*", path):
         raise ValueError('must be "package.module:name"')
     return path
-
-
-class DataSpec(Table):
-    """Which rows, and how they are shared out; the rest of the rows are for training."""
-
-    source: Annotated[str, one_of(*SOURCES)]
-    validation: Annotated[float, Field(gt=0, lt=1)] = 0.2
-    test: Annotated[float, Field(ge=0, lt=1)] = 0.2
-    seed: Seed = 0
-    scaling: Annotated[str, one_of(*SCALINGS)] = "standard"
 
 
 class TrainSpec(Table):
@@ -201,6 +185,11 @@ class StudySpec(Table):
         """The names of what is searched for, the first the one that decides about a winner."""
         return self.search.objectives or (self.train.metric,)
 
+    @property
+    def task(self) -> str | None:
+        """The kind of data; None if it is found from the target when the rows are read."""
+        return self.data.known_task
+
 
 def direction(name: str) -> Literal["maximize", "minimize"]:
     """Whether an objective is to "maximize" or to "minimize"."""
@@ -208,12 +197,7 @@ def direction(name: str) -> Literal["maximize", "minimize"]:
 
 
 def _across_tables(spec: StudySpec) -> Iterator[str]:
-    data, search, train = spec.data, spec.search, spec.train
-    if data.validation + data.test >= 1:
-        yield (
-            f"data.validation = {data.validation} and data.test = {data.test}: "
-            "must be below 1 together, to leave rows for training"
-        )
+    search, train = spec.search, spec.train
     if search.min_epochs > train.epochs:
         yield (
             f"search.min_epochs = {search.min_epochs}: must be at most train.epochs, {train.epochs}"
@@ -225,19 +209,12 @@ def _across_tables(spec: StudySpec) -> Iterator[str]:
 def _search(spec: StudySpec) -> Iterator[str]:
     """The problems of keys of [search] with one another."""
     search = spec.search
-    known = suited(SOURCES[spec.data.source], METRICS)
-    if spec.train.function is None:
-        known += MEASURES
-    elif search.flops or search.max_flops or search.max_parameters:
+    own = spec.train.function is not None
+    if own and (search.flops or search.max_flops or search.max_parameters):
         yield (
             "search.flops, max_flops and max_parameters: nothing is known of the networks that "
             "train.function makes; leave them out"
         )
-    named = [("search.objectives", name) for name in search.objectives]
-    named += [("search.constraints", name) for name in search.constraints]
-    for key, name in named:
-        if name not in known:
-            yield f'{key} = "{name}": must be one of {", ".join(known)}'
     if len(set(search.objectives)) < len(search.objectives):
         yield "search.objectives: each must be given once"
     if len(spec.objectives) > 1:
@@ -272,27 +249,41 @@ def _without_end(spec: StudySpec) -> Iterator[str]:
             )
 
 
-def suited(kind: str, table: Mapping[str, Any]) -> tuple[str, ...]:
-    """The names of the losses or metrics in a table that suit a kind of data."""
-    return tuple(name for name, entry in table.items() if entry.kind in (kind, None))
+def suited(task: str | None, table: Mapping[str, Any]) -> tuple[str, ...]:
+    """The names of the losses or metrics in a table that suit a task; all of them for None."""
+    return tuple(name for name, entry in table.items() if task is None or _suits(task, entry))
+
+
+def _suits(task: str, entry: Any) -> bool:
+    return entry.kind in (task, None)
+
+
+def unsuited(spec: StudySpec, task: str | None) -> Iterator[str]:
+    """The problems of losses and metrics with a kind of data; of None, with every kind."""
+    search, metrics = spec.search, suited(task, METRICS)
+    known = metrics if spec.train.function is not None else (*metrics, *MEASURES)
+    named = [("search.objectives", name) for name in search.objectives]
+    named += [("search.constraints", name) for name in search.constraints]
+    for key, name in named:
+        if name not in known:
+            yield f'{key} = "{name}": must be one of {", ".join(known)}'
+    losses = extremes(spec.space.loss) if isinstance(spec.space, SpaceSpec) else ()
+    for key, names, allowed in (
+        ("space.loss", losses, suited(task, LOSSES)),
+        ("train.metric", (spec.train.metric,), metrics),
+    ):
+        for name in names:
+            if name not in allowed:
+                yield f'{key} = "{name}": does not suit {task}; use one of {", ".join(allowed)}'
 
 
 def _training(spec: StudySpec) -> Iterator[str]:
     """The problems of the trainer's own fields with the data and with one another."""
-    train, kind = spec.train, SOURCES[spec.data.source]
-    if train.function is not None and isinstance(spec.space, SpaceSpec):
+    if spec.train.function is not None and isinstance(spec.space, SpaceSpec):
         yield "space: is missing; name the parameters that train.function takes"
-    if isinstance(spec.space, Mapping):
-        named: list[tuple[str, tuple[str, ...], Mapping[str, Any]]] = []
-    else:
-        named = [("space.loss", extremes(spec.space.loss), LOSSES)]
-    for key, names, table in (*named, ("train.metric", (train.metric,), METRICS)):
-        allowed = suited(kind, table)
-        for name in names:
-            if name not in allowed:
-                yield f'{key} = "{name}": does not suit {kind}; use one of {", ".join(allowed)}'
-    if not isinstance(spec.space, Mapping):
-        yield from _together(spec.space, train.metric)
+    yield from unsuited(spec, spec.task)
+    if isinstance(spec.space, SpaceSpec):
+        yield from _together(spec.space, spec.train.metric)
 
 
 def _together(space: SpaceSpec, metric: str) -> Iterator[str]:
@@ -310,5 +301,9 @@ def _together(space: SpaceSpec, metric: str) -> Iterator[str]:
             yield f'train.metric = "{metric}": {refusal}'
 
 
-_CHECKS = (_across_tables, _search, _training)
+def _data(spec: StudySpec) -> Iterator[str]:
+    return dataspec.problems(spec.data)
+
+
+_CHECKS = (_data, _across_tables, _search, _training)
 """The problems that take more than one key to see."""

@@ -10,6 +10,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from sweep.dataspec import SOURCES, is_url
 from sweep.entries import Range, Table, did_you_mean
 from sweep.errors import StudyFileError, UsageError
 from sweep.spacespec import SpaceSpec
@@ -23,7 +24,13 @@ def load(path: str | Path) -> StudySpec:
     if path.is_dir():
         path = path / "study.toml"
     raw = _parse(path)
-    return _spec({"name": path.resolve().parent.name} | raw, str(path))
+    spec = _spec({"name": path.resolve().parent.name} | raw, str(path))
+    source = spec.data.source
+    if source in SOURCES or is_url(source):
+        return spec
+    # The file may be run from any folder, and its study resumed from another.
+    found = str(path.resolve().parent / Path(source).expanduser())
+    return spec.model_copy(update={"data": spec.data.model_copy(update={"source": found})})
 
 
 def to_json(spec: StudySpec) -> dict[str, Any]:

@@ -62,7 +62,7 @@ MISTAKES = {
         '[space]\nloss = ["softmax_cross_entropy", "mean_squared"]\n[train]\nmetric = "loss"',
         ['train.metric = "loss"', "space.loss", "name a metric"],
     ),
-    "scaling": ('scaling = "robust"', ['data.scaling = "robust"', "standard, none"]),
+    "scaling": ('scaling = "minmax"', ['data.scaling = "minmax"', "standard, robust, quantile"]),
     "activation": ('[space]\nactivation = "rel"', ['space.activation = "rel"', "tanh", "'relu'?"]),
     "a choice": (
         '[space]\nactivation = ["tanh", "rel", "sig"]',
