@@ -1,0 +1,26 @@
+"""What can be wrong with a table of data, in words for those whose table it is."""
+
+from collections.abc import Mapping
+
+from sweep.errors import StudyFileError
+
+
+class DataProblem(StudyFileError):
+    """A table that cannot be read as it is; `mend` are keys of `[data]` with which it might be."""
+
+    def __init__(self, text: str, mend: Mapping[str, str] | None = None) -> None:
+        super().__init__(text)
+        self.mend = dict(mend or {})
+
+
+def shown(value: object) -> str:
+    """A value of a table in quotes, shortened, on one line."""
+    text = str(value)
+    text = text if len(text) <= 60 else text[:57] + "..."
+    return f'"{"".join(c if c.isprintable() else repr(c)[1:-1] for c in text)}"'
+
+
+def listed(names: tuple[str, ...], most: int = 12) -> str:
+    """Names in a sentence; of very many, the first ones."""
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
