@@ -141,7 +141,7 @@ def _reason(error: Exception, seconds: float) -> str:
             break
         if status:
             return f"the server answers with status {status}; is access allowed?"
-    found = next((c for c in causes if isinstance(c, OSError) and c.strerror), None)
-    if found is not None:
-        return f"{found.strerror}; is the address right?"
-    return "there is nothing at this address"
+    told = [str(cause.strerror) for cause in causes if isinstance(cause, OSError)]
+    # Some libraries put the URL where the reason should be.
+    reasons = [reason for reason in told if reason != "None" and "://" not in reason]
+    return f"{reasons[0]}; is the address right?" if reasons else "nothing is at this address"
