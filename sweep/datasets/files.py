@@ -52,6 +52,7 @@ def read(data: DataSpec) -> Raw:
     """The table of a study; DataProblem if it cannot be learned from."""
     if data.source in SOURCES:
         rows, classes = bundled.whole(data.source)
+        _check_known(rows, data, (bundled.TARGET,), data.source)
         return Raw(rows, (bundled.TARGET,), classes, (), partial(_row, data.source))
     name, where = name_of(data.source), partial(_where, data)
     frame = whole(data)
@@ -86,7 +87,7 @@ def blocks(source: str | BinaryIO, data: DataSpec) -> Iterator[pd.DataFrame]:
     knows what a column should hold judges them.
     """
     start = 0
-    for frame in _blocks(source, dialect_of(data)):
+    for frame in _blocks(source, data):
         frame.index = pd.RangeIndex(start, start + len(frame))
         start += len(frame)
         yield frame
@@ -97,20 +98,26 @@ def dialect_of(data: DataSpec) -> Dialect:
     return Dialect(data.delimiter, data.charset, data.decimal)
 
 
-def _blocks(source: str | BinaryIO, dialect: Dialect) -> Iterator[pd.DataFrame]:
+def _blocks(source: str | BinaryIO, data: DataSpec) -> Iterator[pd.DataFrame]:
+    def tolerance(column: str) -> float | None:
+        return None if data.columns.get(column) == "categorical" else 2.0
+
+    dialect = dialect_of(data)
     if isinstance(source, str):
         form = format_of(source)
         with opened(source) as file:
-            yield from form.blocks(file, name_of(source), dialect)
+            yield from form.blocks(file, name_of(source), dialect, tolerance)
     else:
         with tempfile.TemporaryFile() as copy:  # a pipe can be read once only
             shutil.copyfileobj(source, copy, 1 << 20)
-            yield from TEXT.blocks(copy, "the input", dialect)
+            yield from TEXT.blocks(copy, "the input", dialect, tolerance)
 
 
-def _tolerance(data: DataSpec, column: str) -> float:
+def _tolerance(data: DataSpec, column: str) -> float | None:
     """The share of numbers in a column from which on its other texts are mistakes."""
     kind = data.columns.get(column)
+    if kind == "categorical":
+        return None
     if kind == "numeric" or (column in data.target and data.task in ("regression", "multilabel")):
         return 0.0
     is_labels = column in data.target and data.task == "classification"

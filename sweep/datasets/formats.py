@@ -14,8 +14,9 @@ from sweep.datasets.fetch import endings, name_of
 from sweep.datasets.problems import DataProblem, shown
 from sweep.datasets.typed import Mixed
 
-Tolerance = Callable[[str], float]
-"""For a column, the share of numbers from which on other texts in it are mistakes."""
+Tolerance = Callable[[str], float | None]
+"""For a column, the share of numbers from which on other texts in it are mistakes; see
+`typed.series`."""
 ROWS = 65_536
 """Of a block."""
 
@@ -33,7 +34,7 @@ class Format(NamedTuple):
     """How files of one ending are read: at once, in blocks of rows, and in how much memory."""
 
     whole: Callable[[BinaryIO, str, Dialect, Tolerance], pd.DataFrame]
-    blocks: Callable[[BinaryIO, str, Dialect], Iterator[pd.DataFrame]]
+    blocks: Callable[[BinaryIO, str, Dialect, Tolerance], Iterator[pd.DataFrame]]
     needed: Callable[[BinaryIO, int], float]
     """Bytes of memory for a file of so many, unpacked; an estimate."""
 
@@ -95,13 +96,11 @@ def _text(file: BinaryIO, name: str, dialect: Dialect, tolerance: Tolerance) -> 
     return frame_of(name, names, table, dialect.decimal, tolerance)
 
 
-def _text_blocks(file: BinaryIO, name: str, dialect: Dialect) -> Iterator[pd.DataFrame]:
+def _text_blocks(
+    file: BinaryIO, name: str, dialect: Dialect, tolerance: Tolerance
+) -> Iterator[pd.DataFrame]:
     for names, table in delimited.blocks(file, name, dialect):
-        yield frame_of(name, names, table, dialect.decimal, _anything)
-
-
-def _anything(column: str) -> float:
-    return 2.0
+        yield frame_of(name, names, table, dialect.decimal, tolerance)
 
 
 @contextmanager
@@ -124,12 +123,14 @@ def _parquet(file: BinaryIO, name: str, dialect: Dialect, tolerance: Tolerance) 
         return frame_of(name, table.column_names, table, ".", tolerance)
 
 
-def _parquet_blocks(file: BinaryIO, name: str, dialect: Dialect) -> Iterator[pd.DataFrame]:
+def _parquet_blocks(
+    file: BinaryIO, name: str, dialect: Dialect, tolerance: Tolerance
+) -> Iterator[pd.DataFrame]:
     with _sound(name, "Parquet"):
         for batch in parquet.ParquetFile(file).iter_batches(ROWS):
             table = pa.Table.from_batches([batch])
             table.validate(full=True)
-            yield frame_of(name, table.column_names, table, ".", _anything)
+            yield frame_of(name, table.column_names, table, ".", tolerance)
 
 
 def _parquet_needed(file: BinaryIO, size: int) -> float:
@@ -158,12 +159,14 @@ def _arrow(file: BinaryIO, name: str, dialect: Dialect, tolerance: Tolerance) ->
         return frame_of(name, table.column_names, table, ".", tolerance)
 
 
-def _arrow_blocks(file: BinaryIO, name: str, dialect: Dialect) -> Iterator[pd.DataFrame]:
+def _arrow_blocks(
+    file: BinaryIO, name: str, dialect: Dialect, tolerance: Tolerance
+) -> Iterator[pd.DataFrame]:
     with _sound(name, "Arrow"):
         for batch in _batches(file):
             table = pa.Table.from_batches([batch])
             table.validate(full=True)
-            yield frame_of(name, table.column_names, table, ".", _anything)
+            yield frame_of(name, table.column_names, table, ".", tolerance)
 
 
 def _batches(file: BinaryIO) -> Iterator[pa.RecordBatch]:
@@ -184,8 +187,10 @@ def _npz(file: BinaryIO, name: str, dialect: Dialect, tolerance: Tolerance) -> p
     return frame
 
 
-def _npz_blocks(file: BinaryIO, name: str, dialect: Dialect) -> Iterator[pd.DataFrame]:
-    frame = _npz(file, name, dialect, _anything)
+def _npz_blocks(
+    file: BinaryIO, name: str, dialect: Dialect, tolerance: Tolerance
+) -> Iterator[pd.DataFrame]:
+    frame = _npz(file, name, dialect, tolerance)
     yield from (frame.iloc[row : row + ROWS] for row in range(0, len(frame), ROWS))
 
 

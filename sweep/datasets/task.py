@@ -57,17 +57,6 @@ def find_task(frame: pd.DataFrame, target: Sequence[str], given: str | None) -> 
     return _TASKS[task](frame, target, reason)
 
 
-def encode(frame: pd.DataFrame, target: Sequence[str], task: Task) -> NDArray[Any]:
-    """The targets as a network learns them: class indices (rows,) as int64, or numbers
-    (rows, targets) as float64."""
-    if task.classes is not None:
-        labels = _labels(frame[target[0]])
-        codes = pd.Categorical(labels, categories=task.classes.tolist()).codes
-        return np.asarray(codes, dtype=np.int64)
-    kind = "boolean" if task.task == "multilabel" else "numeric"
-    return np.column_stack([numbers(frame[name], kind) for name in target])
-
-
 def _find(frame: pd.DataFrame, target: Sequence[str]) -> tuple[str, str]:
     columns = [frame[name] for name in target]
     if len(columns) > 1:

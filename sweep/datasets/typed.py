@@ -29,11 +29,12 @@ class Mixed(ValueError):
         self.share = share
 
 
-def series(column: pa.ChunkedArray, decimal: str = ".", mostly: float = MOSTLY) -> pd.Series:
+def series(column: pa.ChunkedArray, decimal: str = ".", mostly: float | None = MOSTLY) -> pd.Series:
     """A column as pandas has it.
 
     Texts that are all numbers become numbers. Mixed if the share of numbers among them is at least
-    `mostly`, but not 1; TypeError for lists and other nested values.
+    `mostly`, but not 1; TypeError for lists and other nested values. Without `mostly`, texts stay
+    texts: "01" is not 1.
     """
     kind = column.type
     if kinds.is_dictionary(kind):
@@ -61,12 +62,14 @@ def series(column: pa.ChunkedArray, decimal: str = ".", mostly: float = MOSTLY) 
     return column.to_pandas().rename(None)
 
 
-def _from_texts(column: pa.ChunkedArray, decimal: str, mostly: float) -> pd.Series:
-    if decimal == "." and (numbers := _numbers(column)) is not None:
+def _from_texts(column: pa.ChunkedArray, decimal: str, mostly: float | None) -> pd.Series:
+    if mostly is not None and decimal == "." and (numbers := _numbers(column)) is not None:
         return numbers
     texts = compute.utf8_trim_whitespace(column)
     is_missing = compute.is_in(texts, value_set=pa.array(MISSING, pa.large_string()))
     texts = compute.if_else(is_missing, pa.scalar(None, pa.large_string()), texts)
+    if mostly is None:
+        return pd.Series(texts.to_pandas(), dtype="str")
     plain = compute.replace_substring(texts, ",", ".") if decimal == "," else texts
     if (numbers := _numbers(plain)) is not None:
         return numbers

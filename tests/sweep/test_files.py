@@ -109,6 +109,8 @@ def test_bundled_sets(source):
     if SOURCES[source] == "classification":
         assert set(raw.frame["target"]) == set(range(len(raw.classes)))
     assert raw.where(0) == f"{source}, row 1"
+    with pytest.raises(StudyFileError, match=rf'{source} has no column "sise" \(data.columns\)'):
+        files.read(DataSpec(source=source, columns={"sise": "drop"}))
 
 
 def test_arrays(tmp_path):
@@ -359,6 +361,10 @@ def test_allowed_in_spite_of_mixed_types(tmp_path):
     file = write(tmp_path, "t.csv", f"x,y\n{MANY}abc,2\n")
     for kind in ("categorical", "drop"):
         assert files.read(spec(file, columns={"x": kind})).frame["x"].dtype == "str"
+    codes = write(tmp_path, "c.csv", "x,y\n01,1\n1,2\nNA,3\n")
+    data = spec(codes, columns={"x": "categorical"})
+    for frame in (files.read(data).frame, *files.blocks(data.source, data)):
+        assert frame["x"].fillna("none").tolist() == ["01", "1", "none"]
     labels = write(tmp_path, "l.csv", f"y,x\n{MANY}abc,2\n")
     assert files.read(spec(labels, task="classification")).frame["y"].iloc[-1] == "abc"
 

@@ -1,4 +1,4 @@
-"""What a target asks for, and how it is encoded."""
+"""What a target asks for."""
 
 import numpy as np
 import pandas as pd
@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sweep.datasets.task import encode, find_task
+from sweep.datasets.task import find_task
 from sweep.errors import StudyFileError
 
 ROWS = 60
@@ -73,7 +73,6 @@ def test_given_tasks(case):
     table, given = GIVEN[case]
     found = task_of(table, given)
     assert (found.task, found.reason) == (given, "as data.task says")
-    assert len(encode(table, tuple(table.columns), found)) == ROWS
 
 
 REFUSED = {
@@ -104,24 +103,13 @@ def test_refused_targets(case):
     | st.lists(st.booleans(), min_size=2, max_size=40)
 )
 def test_classes_are_the_labels(labels):
-    """Class indices are of sorted labels of their own type, and give the labels back."""
+    """Classes are the sorted labels, of their own type."""
     table = frame(labels)
     if len(set(labels)) < 2:
         return
     found = task_of(table, "classification")
     assert found.classes.tolist() == sorted(set(labels))
-    codes = encode(table, ("y0",), found)
-    assert codes.dtype == np.int64
-    assert found.classes[codes].tolist() == labels
     assert found.shares == tuple(labels.count(c) / len(labels) for c in sorted(set(labels)))
-
-
-def test_encoded_numbers():
-    """Values are columns of float64, and labels 0 or 1, whatever words they are in."""
-    table = frame(SPREAD, [*range(ROWS)])
-    assert np.array_equal(encode(table, ("y0", "y1"), task_of(table)), table.to_numpy())
-    table = frame([0, 1] * 30, texts("no", "yes"))
-    assert encode(table, ("y0", "y1"), task_of(table)).tolist() == [[0, 0], [1, 1]] * 30
 
 
 @pytest.mark.parametrize(
