@@ -107,6 +107,11 @@ def _text_blocks(
 def _sound(name: str, kind: str) -> Iterator[None]:
     try:
         yield
+    except MemoryError:
+        raise DataProblem(
+            f"{name} is damaged, or needs more memory than this machine has; write it again, or use "
+            "a larger machine"
+        ) from None
     except (pa.ArrowException, OSError, ValueError, OverflowError) as error:
         if isinstance(error, DataProblem):
             raise

@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sweep.datasets.columns import Column, counts, describe, inputs
@@ -150,6 +150,7 @@ values = st.sampled_from(
 
 
 @given(st.data())
+@settings(deadline=None)
 def test_any_table(data):
     """Every column gets a kind and a reason, and nothing that varies alone is lost as constant."""
     rows = data.draw(st.integers(1, 30))

@@ -522,6 +522,7 @@ FUZZ = settings(
 @example(b"\xef\xbb\xbf")
 @example(b"x,y\r1,2\r")
 @example(b'"x,y\n1,2\n')
+@example(b'"\x00\n\x00";\r;')
 @FUZZ
 def test_any_bytes_as_csv(tmp_path, content):
     """Any bytes named .csv give a frame or an error for people, with header or without."""

@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sweep.datasets.task import find_task
@@ -102,6 +102,7 @@ def test_refused_targets(case):
     | st.lists(st.integers(-2, 2), min_size=2, max_size=40)
     | st.lists(st.booleans(), min_size=2, max_size=40)
 )
+@settings(deadline=None)
 def test_classes_are_the_labels(labels):
     """Classes are the sorted labels, of their own type."""
     table = frame(labels)
