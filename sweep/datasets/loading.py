@@ -1,88 +1,44 @@
-"""Real data as a Dataset, and the Preprocessing that takes new raw rows the same way."""
+"""A study's rows: read, shared out, and transformed by what the training rows showed."""
 
 import hashlib
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
-from sklearn.datasets import load_breast_cancer, load_diabetes, load_digits, load_iris, load_wine
+import pandas as pd
+from numpy.typing import NDArray
 
-from sweep.errors import StudyFileError
-from sweep.spec import DataSpec, StudySpec
+from sweep.datasets import files, splits
+from sweep.datasets.columns import Column, describe
+from sweep.datasets.fetch import name_of
+from sweep.datasets.files import Raw
+from sweep.datasets.preprocessing import Preprocessing
+from sweep.datasets.problems import DataProblem, listed, shown
+from sweep.datasets.splits import PARTS, Parts
+from sweep.datasets.targets import Target
+from sweep.datasets.task import Task, find_task
+from sweep.datasets.values import Odd, date_format, numbers, texts
+from sweep.dataspec import KINDS, SOURCES, DataSpec
+from sweep.spec import StudySpec
 from trainer import Dataset, Split
 
-Floats = NDArray[np.float64]
 Indices = NDArray[np.int64]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Preprocessing:
-    """What was learnt from the training rows, and what it takes to read new ones.
+class Loaded(NamedTuple):
+    """What a study trains on."""
 
-    Regression targets are standardised too: a network's outputs start near 0, and Adam moves them
-    by about the learning rate a step, which would never reach the hundreds.
-    """
-
-    features: NDArray[np.str_]  # (n_features,)
-    mean: Floats  # (n_features,)
-    scale: Floats  # (n_features,), 1 where a column is constant
-    classes: NDArray[Any] | None  # (n_classes,) the label of each class; None for regression
-    target_mean: Floats  # (n_outputs,), empty for classification
-    target_scale: Floats  # (n_outputs,), empty for classification
-
-    def transform(self, x: ArrayLike) -> NDArray[np.float32]:
-        """Raw rows as the network takes them (rows, n_features); ValueError on another width."""
-        rows = np.asarray(x, dtype=np.float64)
-        width = len(self.features)
-        if rows.ndim != 2 or rows.shape[1] != width:
-            names = ", ".join(self.features[:5]) + (", ..." if width > 5 else "")
-            raise ValueError(f"x has the shape {rows.shape}, not (rows, {width}): {names}")
-        return np.ascontiguousarray((rows - self.mean) / self.scale, dtype=np.float32)
-
-    def labels(self, indices: ArrayLike) -> NDArray[Any]:
-        """The labels of class indices (rows,), as the data has them."""
-        if self.classes is None:
-            raise ValueError("a regression has no class labels: see Preprocessing.targets")
-        return np.asarray(self.classes[np.asarray(indices)])
-
-    def targets(self, outputs: ArrayLike) -> Floats:
-        """A regression's outputs (rows, n_outputs) in the units of the data."""
-        return np.asarray(outputs, dtype=np.float64) * self.target_scale + self.target_mean
-
-    def to_arrays(self) -> dict[str, NDArray[Any]]:
-        """The fields as plain arrays, which an .npz holds without pickle."""
-        named = {field.name: getattr(self, field.name) for field in fields(self)}
-        return {name: array for name, array in named.items() if array is not None}
-
-    @classmethod
-    def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> "Preprocessing":
-        """The Preprocessing that `to_arrays` wrote."""
-        named: dict[str, Any] = {"classes": None, **arrays}
-        return cls(**named)
-
-
-class Table(NamedTuple):
-    """Raw rows, before any is set aside."""
-
-    x: Floats  # (rows, n_features)
-    y: NDArray[Any]  # (rows,) class indices, or (rows, n_outputs) numbers
-    features: NDArray[np.str_]
-    classes: NDArray[Any] | None
-
-
-def load_parts(spec: StudySpec) -> list[tuple[Dataset, Preprocessing]]:
-    """What a study trains on: one dataset, or one for each fold."""
-    if spec.search.resample == "folds":
-        return load_folds(spec.data, spec.search.replicates)
-    return [load(spec.data)]
+    parts: list[tuple[Dataset, Preprocessing]]
+    """One dataset, or one for each fold."""
+    notes: tuple[str, ...]
+    """What its user should know of the data, a line each."""
 
 
 def load(data: DataSpec) -> tuple[Dataset, Preprocessing]:
     """The rows that a study asks about, shared out and scaled, and how; StudyFileError if unfit."""
-    table = _table(SKLEARN[data.source]())
-    return _share_out(data, table, *split(data, len(table.x), _labels(table)))
+    return _load(data, None).parts[0]
 
 
 def load_folds(data: DataSpec, count: int) -> list[tuple[Dataset, Preprocessing]]:
@@ -90,125 +46,17 @@ def load_folds(data: DataSpec, count: int) -> list[tuple[Dataset, Preprocessing]
 
     Every dataset is scaled by its own training rows, and all have the same test rows.
     """
-    table = _table(SKLEARN[data.source]())
-    rows = len(table.x)
-    order = _order(data, rows, _labels(table))
-    n_test = _test_rows(data, rows)
-    test, rest = np.sort(order[:n_test]), order[n_test:]
-    # By turns, so that every fold has its share of each class.
-    parts = [np.sort(rest[fold::count]) for fold in range(count)]
-    if not all(map(len, parts)):
-        raise StudyFileError(
-            f"search.replicates = {count}: {data.source} has {len(rest)} rows outside of the test "
-            "rows, too few for so many folds"
-        )
-    datasets = []
-    for validation in parts:
-        train = np.setdiff1d(rest, validation)
-        _check_classes(data, table, train)
-        datasets.append(_share_out(data, table, train, validation, test))
-    return datasets
+    return _load(data, count).parts
 
 
-def _labels(table: Table) -> Indices | None:
-    return None if table.classes is None else table.y
+def load_parts(spec: StudySpec) -> list[tuple[Dataset, Preprocessing]]:
+    """What a study trains on: one dataset, or one for each fold."""
+    return load_study(spec).parts
 
 
-def _share_out(
-    data: DataSpec, table: Table, train: Indices, validation: Indices, test: Indices
-) -> tuple[Dataset, Preprocessing]:
-    preprocessing = _fit(data, table, train)
-
-    def part(rows: Indices) -> Split:
-        y = table.y[rows]
-        if table.classes is None:
-            standard = (y - preprocessing.target_mean) / preprocessing.target_scale
-            y = standard.astype(np.float32)
-        return Split(preprocessing.transform(table.x[rows]), y)
-
-    try:
-        dataset = Dataset(
-            train=part(train),
-            validation=part(validation),
-            test=part(test) if len(test) else None,
-            n_classes=None if table.classes is None else len(table.classes),
-            target_scale=preprocessing.target_scale if table.classes is None else None,
-        )
-    except ValueError as error:
-        raise StudyFileError(f'data.source = "{data.source}": {error}') from None
-    return dataset, preprocessing
-
-
-def split(
-    data: DataSpec, rows: int, labels: Indices | None = None
-) -> tuple[Indices, Indices, Indices]:
-    """The indices of the training, validation and test rows, each in the order of the data.
-
-    Every class of `labels` (rows,) is shared out in the same proportions. StudyFileError if there
-    is no training row, or none of some class.
-    """
-    n_test = _test_rows(data, rows)
-    n_validation = max(1, round(rows * data.validation))
-    order = _order(data, rows, labels)
-    test, validation, train = np.split(order, [n_test, n_test + n_validation])
-    missing = 0 if labels is None else len(np.setdiff1d(labels, labels[train]))
-    if missing or not len(train):
-        raise StudyFileError(
-            f"data.validation = {data.validation} and data.test = {data.test}: of {rows} rows they "
-            "leave none to train on, or none of some class; make them smaller"
-        )
-    return np.sort(train), np.sort(validation), np.sort(test)
-
-
-def _test_rows(data: DataSpec, rows: int) -> int:
-    return max(1, round(rows * data.test)) if data.test else 0
-
-
-def _order(data: DataSpec, rows: int, labels: Indices | None) -> Indices:
-    """An order of the rows in which every stretch has its share of each class."""
-    # The raw stream of a bit generator is the same in every version of NumPy (NEP 19).
-    order = np.argsort(np.random.PCG64(data.seed).random_raw(rows), kind="stable")
-    labels = np.zeros(rows, dtype=np.int64) if labels is None else labels
-    # Each class is spread evenly over the order, and ends in the last rows, which are for training.
-    place = np.empty(rows)
-    for label in np.unique(labels):
-        members = order[labels[order] == label]
-        place[members] = (np.arange(len(members)) + 0.5) / len(members)
-        place[members[-1]] = 1
-    return order[np.argsort(place[order], kind="stable")]
-
-
-def _check_classes(data: DataSpec, table: Table, train: Indices) -> None:
-    if table.classes is not None and len(np.setdiff1d(table.y, table.y[train])):
-        raise StudyFileError(
-            f"search.replicates: {data.source} has a class with too few rows for so many folds; "
-            "make it smaller"
-        )
-
-
-def _table(bunch: Any) -> Table:
-    classes = bunch.get("target_names")
-    return Table(
-        x=np.ascontiguousarray(bunch.data, dtype=np.float64),
-        y=np.asarray(bunch.target, np.int64) if classes is not None else bunch.target[:, None],
-        features=np.asarray(bunch.feature_names, dtype=np.str_),
-        classes=classes,
-    )
-
-
-def _fit(data: DataSpec, table: Table, train: Indices) -> Preprocessing:
-    standard = data.scaling == "standard"
-    targets = table.y[:, None][:, :0] if table.classes is not None else table.y
-    mean, scale = _moments(table.x[train], standard)
-    target_mean, target_scale = _moments(targets[train], standard)
-    return Preprocessing(table.features, mean, scale, table.classes, target_mean, target_scale)
-
-
-def _moments(x: Floats, standard: bool) -> tuple[Floats, Floats]:
-    """Mean and standard deviation of each column; 0 and 1 if it is not to be scaled."""
-    if not standard:
-        return np.zeros(x.shape[1]), np.ones(x.shape[1])
-    return x.mean(axis=0), np.where(np.ptp(x, axis=0) > 0, x.std(axis=0), 1.0)
+def load_study(spec: StudySpec) -> Loaded:
+    """What a study trains on, and what its user should know of it."""
+    return _load(spec.data, spec.search.replicates if spec.search.resample == "folds" else None)
 
 
 def fingerprint(*datasets: Dataset) -> str:
@@ -220,13 +68,188 @@ def fingerprint(*datasets: Dataset) -> str:
             for array in getattr(dataset, name) or ():
                 digest.update(f"{name} {array.dtype.str} {array.shape}".encode())
                 digest.update(np.ascontiguousarray(array).data)
+        if dataset.weights is not None:
+            digest.update(b"weights")
+            digest.update(np.ascontiguousarray(dataset.weights).data)
     return digest.hexdigest()
 
 
-SKLEARN: dict[str, Callable[[], Any]] = {
-    "sklearn:breast_cancer": load_breast_cancer,
-    "sklearn:diabetes": load_diabetes,
-    "sklearn:digits": load_digits,
-    "sklearn:iris": load_iris,
-    "sklearn:wine": load_wine,
+def _load(data: DataSpec, count: int | None) -> Loaded:
+    raw = _with_labels(files.read(data))
+    with _told(data, raw):
+        task = _task(data, raw)
+        rows, labels, by = len(raw.frame), _labels(task, raw), _by(data, raw)
+        if count is None:
+            found = [splits.split(data, rows, labels, by)]
+        else:
+            found = splits.folds(data, count, rows, labels, by)
+        weights = _weights(data, raw)
+        described = [_describe(data, raw, each.train) for each in found]
+        parts = [
+            _share_out(data, raw, task, columns, rows_of, weights)
+            for columns, rows_of in zip(described, found, strict=True)
+        ]
+    return Loaded(parts, (*raw.notes, *_notes(task, described[0])))
+
+
+def _with_labels(raw: Raw) -> Raw:
+    """The same with labels for class indices."""
+    if raw.classes is None:
+        return raw
+    labels = {name: raw.classes[raw.frame[name].to_numpy()] for name in raw.target}
+    return replace(raw, frame=raw.frame.assign(**labels))
+
+
+def _task(data: DataSpec, raw: Raw) -> Task:
+    """The task, its classes in the order of their indices: of two, the positive one is the last."""
+    task = find_task(raw.frame, raw.target, data.known_task)
+    classes = task.classes if raw.classes is None else raw.classes
+    if data.positive is not None:
+        known = [] if classes is None else classes.tolist()
+        if len(known) != 2 or data.positive not in map(str, known):
+            raise DataProblem(
+                f"data.positive = {shown(data.positive)}: must be one of two classes, and the "
+                f"target has {listed(tuple(map(str, known))) or 'none'}"
+            )
+        classes = np.array(sorted(known, key=lambda label: str(label) == data.positive))
+    return replace(task, classes=classes)
+
+
+def _labels(task: Task, raw: Raw) -> Indices | None:
+    if task.classes is None:
+        return None
+    target = Target.fit(task.task, task.classes, raw.frame[list(raw.target)], "none")
+    return np.asarray(target.encode(raw.frame))
+
+
+def _by(data: DataSpec, raw: Raw) -> NDArray[Any] | None:
+    """The group, the time or the part of each row."""
+    if data.by is None:
+        return None
+    column = raw.frame[data.by]
+    if column.isna().any():
+        needed = f'a value, which data.split = "{data.split}" needs in every row'
+        raise Odd(column, int(column.isna().to_numpy().argmax()), needed)
+    return _BY[str(data.split)](column)
+
+
+def _groups(column: "pd.Series[Any]") -> NDArray[Any]:
+    return texts(column)[0]
+
+
+def _times(column: "pd.Series[Any]") -> NDArray[Any]:
+    form = date_format(column)
+    return numbers(column, "numeric") if form is None else numbers(column, "date", form)
+
+
+def _marks(column: "pd.Series[Any]") -> NDArray[Any]:
+    codes, different = texts(column)
+    words = np.array([text.lower() for text in different])
+    if len(unknown := np.flatnonzero(~np.isin(words[codes], PARTS))):
+        raise Odd(column, int(unknown[0]), f"one of {', '.join(PARTS)}")
+    return words[codes]
+
+
+_BY: dict[str, Callable[["pd.Series[Any]"], NDArray[Any]]] = {
+    "grouped": _groups,
+    "time": _times,
+    "column": _marks,
 }
+
+
+def _weights(data: DataSpec, raw: Raw) -> NDArray[np.float64] | None:
+    if data.weight is None:
+        return None
+    column = raw.frame[data.weight]
+    weights = numbers(column, "numeric")
+    if len(bad := np.flatnonzero(~(weights >= 0))):
+        raise Odd(column, int(bad[0]), "a weight: a number of at least 0")
+    return weights
+
+
+def _describe(data: DataSpec, raw: Raw, train: Indices) -> tuple[Column, ...]:
+    """What the columns are, by the training rows; those of scikit-learn's sets are numbers."""
+    others = (data.weight, None if data.split == "time" else data.by)
+    apart = {*raw.target, *(name for name in others if name is not None)}
+    names = [name for name in raw.frame.columns if name not in apart]
+    if data.source not in SOURCES:
+        columns = describe(raw.frame.iloc[train], apart, data.columns)
+    else:
+        kinds = dict.fromkeys(names, "numeric") | data.columns
+        columns = tuple(Column(name, kinds[name], "", 0, 0) for name in names)
+    if all(column.kind == "drop" for column in columns):
+        why = "; ".join(f"{column.name}: {column.reason}" for column in columns[:5])
+        raise DataProblem(
+            f"there is no column to predict {listed(raw.target)} by"
+            f"{f' ({why})' if why else ''}; data.columns can say that one is to be kept"
+        )
+    return columns
+
+
+def _share_out(
+    data: DataSpec,
+    raw: Raw,
+    task: Task,
+    columns: tuple[Column, ...],
+    rows: Parts,
+    weights: NDArray[np.float64] | None,
+) -> tuple[Dataset, Preprocessing]:
+    scaling = data.target_scaling or ("none" if data.scaling == "none" else "standard")
+    train = raw.frame.iloc[rows.train]
+    target = Target.fit(task.task, task.classes, train[list(raw.target)], scaling)
+    preprocessing = Preprocessing.fit(data, columns, train, target)
+    del train
+    y = target.encode(raw.frame)
+
+    def part(chosen: Indices) -> Split:
+        return Split(preprocessing.transform(raw.frame, chosen), y[chosen])
+
+    try:
+        dataset = Dataset(
+            train=part(rows.train),
+            validation=part(rows.validation),
+            test=part(rows.test) if len(rows.test) else None,
+            n_classes=None if task.classes is None else len(task.classes),
+            target_scale=target.scale,
+            weights=None if weights is None else weights[rows.train],
+        )
+    except Odd:
+        raise
+    except ValueError as error:
+        raise DataProblem(str(error)) from None
+    return dataset, preprocessing
+
+
+def _notes(task: Task, columns: tuple[Column, ...]) -> Iterator[str]:
+    dropped = [f"{each.name} ({each.reason})" for each in columns if each.kind == "drop"]
+    if dropped:
+        yield f"not learned from: {listed(tuple(dropped))}"
+    if not task.is_imbalanced:
+        return
+    share = min(task.shares)
+    if task.classes is None:
+        yield f"a target is 1 in {_percent(share)} of the rows: accuracy hides whether it is found"
+    else:
+        rare = task.classes[task.shares.index(share)]
+        yield (
+            f"only {_percent(share)} of the rows are of class {rare}: accuracy hides whether it is "
+            'found; balanced_accuracy does not, and class_weight = "balanced" may help'
+        )
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.2g} %"
+
+
+@contextmanager
+def _told(data: DataSpec, raw: Raw) -> Iterator[None]:
+    """Problems of the table are told with its name, and those of a value with its place."""
+    try:
+        yield
+    except Odd as odd:
+        raise DataProblem(
+            f"{raw.where(odd.row)}: column {shown(odd.column)} holds {odd.text}, which is not "
+            f"{odd.needed}; mend it, or say what the column is in data.columns: {', '.join(KINDS)}"
+        ) from None
+    except DataProblem as problem:
+        raise DataProblem(f"{name_of(data.source)}: {problem}", problem.mend) from None
