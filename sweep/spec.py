@@ -274,7 +274,7 @@ def _without_end(spec: StudySpec) -> Iterator[str]:
 
 def suited(kind: str, table: Mapping[str, Any]) -> tuple[str, ...]:
     """The names of the losses or metrics in a table that suit a kind of data."""
-    return tuple(name for name, entry in table.items() if entry.kind in (kind, None))
+    return tuple(name for name, entry in table.items() if kind in entry.kinds)
 
 
 def _training(spec: StudySpec) -> Iterator[str]:
