@@ -251,11 +251,7 @@ def _without_end(spec: StudySpec) -> Iterator[str]:
 
 def suited(task: str | None, table: Mapping[str, Any]) -> tuple[str, ...]:
     """The names of the losses or metrics in a table that suit a task; all of them for None."""
-    return tuple(name for name, entry in table.items() if task is None or _suits(task, entry))
-
-
-def _suits(task: str, entry: Any) -> bool:
-    return entry.kind in (task, None)
+    return tuple(name for name, entry in table.items() if task is None or task in entry.kinds)
 
 
 def unsuited(spec: StudySpec, task: str | None) -> Iterator[str]:

@@ -11,6 +11,7 @@ from sweep import studyfile
 from sweep.cli.app import app
 from sweep.spacespec import SpaceSpec
 from sweep.spec import DataSpec, SearchSpec, StudySpec, TrainSpec
+from trainer import METRICS
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
@@ -67,6 +68,18 @@ def test_keys_that_the_docs_name_are_keys(page):
     known = {key for table in tables for key in table.model_fields}
     named = set(re.findall(r"`([a-z_]+) = ", DOCS[page]))
     assert named <= known
+
+
+def test_every_metric_is_documented():
+    """README and docs name each, and the docs say which way is better."""
+    page = DOCS["searching.md"]
+    rows = [line.split("|")[1:3] for line in page.splitlines() if line.count("|") == 5]
+    better = {
+        name: direction.strip() for names, direction in rows for name in re.findall(r"\w+", names)
+    }
+    for name, metric in METRICS.items():
+        assert re.search(rf"\b{name}\b", README), name
+        assert better[name] == {"maximize": "high", "minimize": "low"}[metric.direction], name
 
 
 def test_the_study_file_shown_is_the_one_shipped():

@@ -6,7 +6,7 @@ from trainer.activations import ACTIVATIONS
 from trainer.archive import ArchiveError
 from trainer.checkpoint import load, save
 from trainer.config import TrainConfig
-from trainer.dataset import Dataset, Split, check_fit
+from trainer.dataset import Dataset, Split, check_defined, check_fit, check_metric
 from trainer.diagnosis import Diagnosis, Verdict, diagnose
 from trainer.embeddings import EMBEDDINGS, Periodic, PiecewiseLinear
 from trainer.initializers import INITIALIZERS
@@ -55,7 +55,9 @@ __all__ = [
     "TrainState",
     "Verdict",
     "build_network",
+    "check_defined",
     "check_fit",
+    "check_metric",
     "diagnose",
     "evaluate",
     "feature_significance",

@@ -1,8 +1,10 @@
 """The rows a network learns from and is judged on."""
 
 import dataclasses
+import math
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 
@@ -10,8 +12,8 @@ from trainer.config import TrainConfig
 from trainer.losses import LOSSES
 from trainer.metrics import METRICS
 
-_INDICATORS = "sigmoid_cross_entropy"
-"""The loss of labels that also takes columns of 0 and 1, each with a label of its own."""
+_SHARES = "sigmoid_cross_entropy"
+"""The loss of labels that also takes values from 0 to 1 of a regression."""
 
 
 class Split(NamedTuple):
@@ -21,7 +23,7 @@ class Split(NamedTuple):
     """(rows, features) of real numbers."""
 
     y: np.ndarray
-    """(rows,) of integer labels, or (rows, outputs) of real numbers."""
+    """(rows,) of integer labels, (rows, labels) of 0 and 1, or (rows, outputs) of real numbers."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -35,12 +37,16 @@ class Dataset:
     validation: Split
     test: Split | None = None
     n_classes: int | None = None
-    """Labels are 0 to n_classes - 1; None is regression."""
+    """Labels are 0 to n_classes - 1, of two 1 is the positive one; None is no classification."""
+    multilabel: bool = False
+    """Whether y holds indicators (rows, labels): 1 where a row has a label, and 0 where not."""
     target_scale: np.ndarray | None = None
     """(outputs,) how much of the data's own unit a difference of 1 in y is, if y was standardised;
     the metrics of a regression are given in the data's units."""
     weights: np.ndarray | None = None
     """(train rows,) how much each training row counts, at least 0; None is all alike."""
+    target_mean: np.ndarray | None = None
+    """(outputs,) what 0 in y is in the data's own unit, for the metrics that depend on it."""
 
     def __post_init__(self) -> None:
         if self.n_classes is not None and (type(self.n_classes) is not int or self.n_classes < 2):
@@ -48,13 +54,21 @@ class Dataset:
                 f"n_classes must be an integer of at least 2, or None for regression, "
                 f"not {self.n_classes!r}"
             )
+        if self.multilabel and self.n_classes is not None:
+            raise ValueError(f"n_classes must be None for multilabel data, not {self.n_classes}")
         for name in ("train", "validation", "test"):
             self._check_split(name)
-        if self.target_scale is not None and self.target_scale.shape != (self.n_outputs,):
-            raise ValueError(
-                f"target_scale must have shape ({self.n_outputs},), one number an output, "
-                f"not {self.target_scale.shape}"
-            )
+        for name in ("target_scale", "target_mean"):
+            units = getattr(self, name)
+            if units is not None and self.kind != "regression":
+                raise ValueError(
+                    f"{name} must be None for {self.kind} data: only values have units"
+                )
+            if units is not None and units.shape != (self.n_outputs,):
+                raise ValueError(
+                    f"{name} must have shape ({self.n_outputs},), one number an output, "
+                    f"not {units.shape}"
+                )
         if self.weights is not None:
             _check_weights(self.weights, len(self.train.x))
 
@@ -63,10 +77,12 @@ class Dataset:
         if split is None:
             return
         _check_numbers(f"{name}.x", split.x, "features")
-        if self.n_classes is None:
-            _check_numbers(f"{name}.y", split.y, "outputs")
-        else:
+        if self.n_classes is not None:
             _check_labels(f"{name}.y", split.y, self.n_classes)
+        else:
+            _check_numbers(f"{name}.y", split.y, "labels" if self.multilabel else "outputs")
+        if self.multilabel:
+            _check_indicators(f"{name}.y", split.y)
         if len(split.x) != len(split.y):
             raise ValueError(f"{name}.x has {len(split.x)} rows and {name}.y has {len(split.y)}")
         for part in ("x", "y"):
@@ -75,6 +91,13 @@ class Dataset:
                 raise ValueError(
                     f"{name}.{part} has {width[0]} columns and train.{part} has {expected[0]}"
                 )
+
+    @property
+    def kind(self) -> Literal["classification", "multilabel", "regression"]:
+        """What the targets are, in the words of LOSSES and METRICS."""
+        if self.n_classes is not None:
+            return "classification"
+        return "multilabel" if self.multilabel else "regression"
 
     @property
     def n_inputs(self) -> int:
@@ -86,6 +109,12 @@ class Dataset:
         """Outputs of a network for it: one a class, or one a column of y."""
         return int(self.train.y.shape[1]) if self.n_classes is None else self.n_classes
 
+    def judged(self) -> list[tuple[str, Split]]:
+        """The splits that metrics are of, and their names."""
+        return [
+            (name, getattr(self, name)) for name in ("validation", "test") if getattr(self, name)
+        ]
+
     def without_test(self) -> "Dataset":
         """The same without the test rows, for those who must not see them."""
         return dataclasses.replace(self, test=None)
@@ -93,26 +122,24 @@ class Dataset:
 
 def check_fit(config: TrainConfig, dataset: Dataset) -> None:
     """Raise ValueError if the configuration does not suit the kind, number or range of the data."""
-    kind = "regression" if dataset.n_classes is None else "classification"
-    losses = [name for name, loss in LOSSES.items() if loss.kind in (kind, None)]
-    metrics = [name for name, metric in METRICS.items() if metric.kind in (kind, None)]
+    kind = dataset.kind
+    losses = [name for name, loss in LOSSES.items() if kind in loss.kinds]
+    if kind == "regression":
+        losses.append(_SHARES)
+    if config.loss not in losses:
+        raise ValueError(_unsuited("loss", config.loss, kind, losses))
+    check_metric(config.metric, dataset)
+    if config.patience:
+        check_defined(config.metric, dataset)
     if dataset.n_classes is None:
-        losses.append(_INDICATORS)
-    for name, value, suited in (
-        ("loss", config.loss, losses),
-        ("metric", config.metric, metrics),
-    ):
-        if value not in suited:
-            allowed = ", ".join(sorted(suited))
-            raise ValueError(f"{name} {value!r} does not suit {kind} data; use one of {allowed}")
-    if dataset.n_classes is None:
+        needed = "labels" if kind == "regression" else "one label a row"
         for name, on in (
             ("class_weight", config.class_weight != "none"),
-            ("label_smoothing", config.label_smoothing and config.loss != _INDICATORS),
+            ("label_smoothing", config.label_smoothing and config.loss != _SHARES),
         ):
             if on:
                 raise ValueError(
-                    f"{name} {getattr(config, name)!r} needs labels, which regression data has "
+                    f"{name} {getattr(config, name)!r} needs {needed}, which {kind} data has "
                     "not; leave it out"
                 )
     _check_batches(config, len(dataset.train.x))
@@ -123,12 +150,69 @@ def check_fit(config: TrainConfig, dataset: Dataset) -> None:
             _check_targets(f"{name}.y", split.y, config.loss)
 
 
-def check_classes(dataset: Dataset) -> None:
-    """Raise ValueError if all training rows have one label: there is nothing to learn."""
-    if dataset.n_classes is not None and (dataset.train.y == dataset.train.y[0]).all():
+def check_metric(name: str, dataset: Dataset) -> None:
+    """Raise ValueError if a metric does not suit the kind, classes or targets of the data."""
+    metric, kind, classes = METRICS[name], dataset.kind, dataset.n_classes or 2
+    if kind not in metric.kinds:
+        suited = [
+            name
+            for name, other in METRICS.items()
+            if kind in other.kinds and (classes == 2 or other.for_many is None)
+        ]
+        raise ValueError(_unsuited("metric", name, kind, suited))
+    if classes > 2 and metric.for_many is not None:
         raise ValueError(
-            f"train.y must hold at least 2 classes, not only label {dataset.train.y[0]}"
+            f"metric {name!r} is for two classes, and the data has {classes}; "
+            f"use {metric.for_many!r}"
         )
+    if metric.from_zero and dataset.target_scale is not None and dataset.target_mean is None:
+        raise ValueError(f"metric {name!r} needs target_mean beside target_scale")
+    for part, split in dataset.judged() if metric.above > -math.inf else ():
+        least = float(in_units(dataset, split.y, from_zero=True).min())
+        if least <= metric.above:
+            raise ValueError(
+                f"metric {name!r} needs targets above {metric.above:g}; {part}.y has {least:g}: "
+                "use another metric"
+            )
+
+
+def check_defined(name: str, dataset: Dataset) -> None:
+    """Raise ValueError if a metric would be NaN on the validation or test rows, whatever is
+    predicted, as some class or label is not there or is in every row."""
+    for part, split in dataset.judged() if METRICS[name].every_class else ():
+        if dataset.n_classes is None:
+            alike = np.flatnonzero((split.y == split.y[0]).all(axis=0))
+        else:
+            alike = np.setdiff1d(np.arange(dataset.n_classes), split.y)
+        if len(alike):
+            raise ValueError(
+                f"metric {name!r} needs rows with and without each label, and {part}.y has only "
+                f"one kind for label {alike[0]}; use more rows, or another metric"
+            )
+
+
+def in_units(dataset: Dataset, y: np.ndarray, from_zero: bool) -> np.ndarray:
+    """Values (rows, outputs) in the data's own unit, shifted only if the zero matters."""
+    if dataset.target_scale is not None:
+        y = y * dataset.target_scale
+    if from_zero and dataset.target_mean is not None:
+        y = y + dataset.target_mean
+    return y
+
+
+def check_classes(dataset: Dataset) -> None:
+    """Raise ValueError if all training rows have the same labels: there is nothing to learn."""
+    y = dataset.train.y
+    if dataset.kind == "regression" or (y != y[0]).any():
+        return
+    if dataset.kind == "classification":
+        raise ValueError(f"train.y must hold at least 2 classes, not only label {y[0]}")
+    raise ValueError("train.y must hold rows of different labels, not the same in every row")
+
+
+def _unsuited(field: str, value: str, kind: str, suited: Iterable[str]) -> str:
+    allowed = ", ".join(sorted(suited))
+    return f"{field} {value!r} does not suit {kind} data; use one of {allowed}"
 
 
 def _check_batches(config: TrainConfig, rows: int) -> None:
@@ -204,6 +288,15 @@ def _check_numbers(name: str, array: np.ndarray, columns: str) -> None:
         raise ValueError(
             f"{name} must be finite; row {row}, column {column} is {array[row, column]}: "
             "fill it or drop the row"
+        )
+
+
+def _check_indicators(name: str, array: np.ndarray) -> None:
+    if (wrong := (array != 0) & (array != 1)).any():
+        row, column = np.argwhere(wrong)[0]
+        raise ValueError(
+            f"{name} must hold 0 and 1 alone, as the data is multilabel; row {row}, column "
+            f"{column} is {array[row, column]}"
         )
 
 

@@ -18,6 +18,7 @@ from sklearn.utils.multiclass import check_classification_targets, type_of_targe
 from trainer.dataset import Dataset, Split
 from trainer.losses import LOSSES
 from trainer.mlp import MLP
+from trainer.prediction import to_labels, to_scores
 from trainer.rows import Rows, Units, moments
 
 EVERYWHERE = (-math.inf, math.inf)
@@ -31,8 +32,8 @@ def _gives_probabilities(model: MLP) -> bool:
 class MLPClassifier(ClassifierMixin, MLP):  # type: ignore[misc]
     """A multilayer perceptron that classifies; its parameters are the fields of TrainConfig.
 
-    Labels are of any kind that NumPy sorts; with the loss "sigmoid_cross_entropy" and a metric of
-    values, such as "loss", y may also be (rows, labels) of 0 and 1, each on its own.
+    Labels are of any kind that NumPy sorts; with the loss "sigmoid_cross_entropy", y may also be
+    (rows, labels) of 0 and 1, each on its own.
     `class_weight` maps labels to weights, or is "balanced" for weights by which all classes count
     the same; `standardize` is of the inputs.
     Fitted: `classes_`, `history_` (a record an epoch), `diagnosis_`, `config_`, `state_`.
@@ -56,10 +57,9 @@ class MLPClassifier(ClassifierMixin, MLP):  # type: ignore[misc]
 
     def predict(self, X: Any) -> np.ndarray:
         """The label of each row, (rows,), or which labels it has, (rows, labels), as y was."""
-        predictions = self._predictions(X)
-        if self._indicators():
-            return (predictions > 0.5).astype(int)
-        return np.asarray(self.classes_[predictions.argmax(axis=1)])
+        outputs = self._outputs(X)
+        labels = to_labels(self.config_, outputs, self._indicators())
+        return labels if self._indicators() else np.asarray(self.classes_[labels])
 
     def decision_function(self, X: Any) -> np.ndarray:
         """Raw outputs (rows, classes); of two classes, the second's less the first's, (rows,).
@@ -67,11 +67,7 @@ class MLPClassifier(ClassifierMixin, MLP):  # type: ignore[misc]
         Where each class has a probability of its own, its logarithm stands for the raw output.
         """
         outputs = self._outputs(X)
-        if self._indicators():
-            return outputs
-        if self.loss == "sigmoid_cross_entropy":
-            outputs = -np.logaddexp(0, -outputs)
-        return outputs[:, 1] - outputs[:, 0] if self.n_outputs_ == 2 else outputs
+        return to_scores(self.config_, outputs, self._indicators())
 
     @available_if(_gives_probabilities)  # type: ignore[untyped-decorator]
     def predict_proba(self, X: Any) -> np.ndarray:
@@ -127,8 +123,11 @@ class MLPClassifier(ClassifierMixin, MLP):  # type: ignore[misc]
 
     def _dataset(self, rows: Rows, judged: Rows) -> Dataset:
         train, validation = (Split(self._inputs(r.x, self.dtype), r.y) for r in (rows, judged))
-        n_classes = None if self._indicators() else self.n_outputs_
-        return Dataset(train, validation, n_classes=n_classes, weights=rows.weights)
+        many = self._indicators()
+        n_classes = None if many else self.n_outputs_
+        return Dataset(
+            train, validation, n_classes=n_classes, multilabel=many, weights=rows.weights
+        )
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -180,4 +179,6 @@ class MLPRegressor(RegressorMixin, MLP):  # type: ignore[misc]
         train, validation = (
             Split(self._inputs(r.x, self.dtype), (r.y - mean) / scale) for r in (rows, judged)
         )
-        return Dataset(train, validation, target_scale=scale, weights=rows.weights)
+        return Dataset(
+            train, validation, target_scale=scale, target_mean=mean, weights=rows.weights
+        )

@@ -8,7 +8,7 @@ raw outputs is a function of its own, in `trainer.gradients`: a step of training
 
 import math
 from collections.abc import Callable
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -171,8 +171,8 @@ class Loss(NamedTuple):
     gradient: Callable[..., None]
     """`gradient(outputs, targets, gradient, weights=None, **options)` writes into `gradient`."""
 
-    kind: Literal["classification", "regression"] | None = None
-    """The data it suits; None is either."""
+    kinds: tuple[str, ...]
+    """The data it suits: "classification", "multilabel" or "regression"."""
 
     probabilities: Callable[[np.ndarray], np.ndarray] | None = None
     """Raw outputs to probabilities of classes, both (outputs, rows); None if it has none."""
@@ -191,20 +191,20 @@ class Loss(NamedTuple):
 
 LOSSES = {
     "gaussian_nll": Loss(
-        gaussian_nll, gradients.gaussian_nll, "regression", values=means, outputs_per_target=2
+        gaussian_nll, gradients.gaussian_nll, ("regression",), values=means, outputs_per_target=2
     ),
-    "hinge": Loss(hinge, gradients.hinge, "classification", target_range=(0, 1)),
-    "huber": Loss(huber, gradients.huber, "regression", options=("huber_delta",)),
-    "mean_absolute": Loss(mean_absolute, gradients.mean_absolute, "regression"),
-    "mean_squared": Loss(mean_squared, gradients.mean_squared),
+    "hinge": Loss(hinge, gradients.hinge, ("classification",), target_range=(0, 1)),
+    "huber": Loss(huber, gradients.huber, ("regression",), options=("huber_delta",)),
+    "mean_absolute": Loss(mean_absolute, gradients.mean_absolute, ("regression",)),
+    "mean_squared": Loss(mean_squared, gradients.mean_squared, ("classification", "regression")),
     "poisson": Loss(
-        poisson, gradients.poisson, "regression", values=np.exp, target_range=(0, math.inf)
+        poisson, gradients.poisson, ("regression",), values=np.exp, target_range=(0, math.inf)
     ),
-    "quantile": Loss(quantile, gradients.quantile, "regression", options=("quantile",)),
+    "quantile": Loss(quantile, gradients.quantile, ("regression",), options=("quantile",)),
     "sigmoid_cross_entropy": Loss(
         sigmoid_cross_entropy,
         gradients.sigmoid_cross_entropy,
-        "classification",
+        ("classification", "multilabel"),
         normalized_sigmoid,
         sigmoid,
         (0, 1),
@@ -212,7 +212,7 @@ LOSSES = {
     "softmax_cross_entropy": Loss(
         softmax_cross_entropy,
         gradients.softmax_cross_entropy,
-        "classification",
+        ("classification",),
         softmax,
         target_range=(0, 1),
     ),

@@ -1,69 +1,96 @@
-"""Metrics of a validation set: predictions (rows, outputs) against the targets of the data.
+"""The table of metrics of a validation set, by scikit-learn's names for their scores.
 
-Predictions are class probabilities where the loss gives them, and raw outputs elsewhere. Targets
-are labels (rows,) in classification and values (rows, outputs) in regression. Everything is
-computed in float64; with several outputs, a metric is the mean of each output's.
+A metric compares what a network says of rows with their targets. With more than one output, a
+metric of values is the mean of each output's.
 """
 
+import math
 from collections.abc import Callable
 from typing import Literal, NamedTuple
 
 import numpy as np
 
+from trainer import classification as of_classes
+from trainer import regression as of_values
 
-def accuracy(predictions: np.ndarray, labels: np.ndarray) -> float:
-    """Share of the rows whose largest prediction is at the label."""
-    return float((predictions.argmax(axis=1) == labels).mean())
-
-
-def log_loss(probabilities: np.ndarray, labels: np.ndarray) -> float:
-    """Mean of -log of the probability given to the label, clipped at the dtype's epsilon."""
-    epsilon = np.finfo(probabilities.dtype).eps
-    chosen = probabilities[np.arange(len(labels)), labels].astype(np.float64)
-    return float(-np.log(np.clip(chosen, epsilon, 1)).mean())
-
-
-def rmse(predictions: np.ndarray, values: np.ndarray) -> float:
-    """Root of the mean squared error."""
-    return float(np.sqrt(_squared_errors(predictions, values).mean(axis=0)).mean())
-
-
-def mae(predictions: np.ndarray, values: np.ndarray) -> float:
-    """Mean absolute error."""
-    return float(np.absolute(np.subtract(predictions, values, dtype=np.float64)).mean())
-
-
-def r2(predictions: np.ndarray, values: np.ndarray) -> float:
-    """1 - squared error / variance of the targets; constant targets score 1 if exact, else 0."""
-    errors = _squared_errors(predictions, values).sum(axis=0)
-    spread = _squared_errors(values, values.mean(axis=0, dtype=np.float64)).sum(axis=0)
-    ratio = np.divide(errors, spread, out=(errors > 0).astype(np.float64), where=spread > 0)
-    return float((1 - ratio).mean())
-
-
-def _squared_errors(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    return np.asarray(np.square(np.subtract(a, b, dtype=np.float64)))
+CLASSES, INDICATORS, VALUES = ("classification",), ("multilabel",), ("regression",)
+LABELS = CLASSES + INDICATORS
 
 
 class Metric(NamedTuple):
     """A metric, which way is better, and the data it suits."""
 
     function: Callable[[np.ndarray, np.ndarray], float] | None
-    """`function(predictions, targets)`; None is the validation loss itself."""
+    """`function(response, targets)`; None is the validation loss itself."""
 
     direction: Literal["maximize", "minimize"]
 
-    kind: Literal["classification", "regression"] | None = None
-    """The data it suits; None is either."""
+    kinds: tuple[str, ...]
+    """The data it suits: "classification", "multilabel" or "regression"."""
 
-    needs_probabilities: bool = False
+    response_method: Literal["predict", "decision_function", "predict_proba"] = "predict"
+    """What it takes, as of scikit-learn's scorers: labels or values, scores that rank the rows, or
+    probabilities."""
+
+    for_many: str | None = None
+    """The metric to use with more than two classes, for one of class 1 against class 0."""
+
+    every_class: bool = False
+    """Whether it is NaN on rows without some class, or all of which have, or lack, some label."""
+
+    from_zero: bool = False
+    """Whether it would change if predictions and targets were shifted alike."""
+
+    above: float = -math.inf
+    """What targets must be above."""
+
+    @property
+    def needs_probabilities(self) -> bool:
+        return self.response_method == "predict_proba"
 
 
 METRICS = {
-    "accuracy": Metric(accuracy, "maximize", "classification"),
-    "log_loss": Metric(log_loss, "minimize", "classification", needs_probabilities=True),
-    "loss": Metric(None, "minimize"),
-    "mae": Metric(mae, "minimize", "regression"),
-    "r2": Metric(r2, "maximize", "regression"),
-    "rmse": Metric(rmse, "minimize", "regression"),
+    "accuracy": Metric(of_classes.accuracy, "maximize", LABELS),
+    "average_precision": Metric(
+        of_classes.average_precision,
+        "maximize",
+        LABELS,
+        "decision_function",
+        for_many="roc_auc_ovr",
+    ),
+    "balanced_accuracy": Metric(of_classes.balanced_accuracy, "maximize", CLASSES),
+    "brier_score": Metric(of_classes.brier_score, "minimize", CLASSES, "predict_proba"),
+    "explained_variance": Metric(of_values.explained_variance, "maximize", VALUES),
+    "f1": Metric(of_classes.f1, "maximize", CLASSES, for_many="f1_macro"),
+    "f1_macro": Metric(of_classes.f1_macro, "maximize", LABELS),
+    "f1_micro": Metric(of_classes.f1_micro, "maximize", LABELS),
+    "f1_samples": Metric(of_classes.f1_samples, "maximize", INDICATORS),
+    "f1_weighted": Metric(of_classes.f1_weighted, "maximize", LABELS),
+    "hamming_loss": Metric(of_classes.hamming_loss, "minimize", INDICATORS),
+    "log_loss": Metric(of_classes.log_loss, "minimize", LABELS, "predict_proba"),
+    "loss": Metric(None, "minimize", LABELS + VALUES),
+    "mae": Metric(of_values.mae, "minimize", VALUES),
+    "mape": Metric(of_values.mape, "minimize", VALUES, from_zero=True),
+    "matthews_corrcoef": Metric(of_classes.matthews_corrcoef, "maximize", CLASSES),
+    "max_error": Metric(of_values.max_error, "minimize", VALUES),
+    "median_absolute_error": Metric(of_values.median_absolute_error, "minimize", VALUES),
+    "mse": Metric(of_values.mse, "minimize", VALUES),
+    "precision": Metric(of_classes.precision, "maximize", CLASSES, for_many="precision_macro"),
+    "precision_macro": Metric(of_classes.precision_macro, "maximize", LABELS),
+    "r2": Metric(of_values.r2, "maximize", VALUES),
+    "recall": Metric(of_classes.recall, "maximize", CLASSES, for_many="recall_macro"),
+    "recall_macro": Metric(of_classes.recall_macro, "maximize", LABELS),
+    "rmse": Metric(of_values.rmse, "minimize", VALUES),
+    "rmsle": Metric(of_values.rmsle, "minimize", VALUES, from_zero=True, above=-1),
+    "roc_auc": Metric(
+        of_classes.roc_auc,
+        "maximize",
+        LABELS,
+        "decision_function",
+        for_many="roc_auc_ovr",
+        every_class=True,
+    ),
+    "roc_auc_ovr": Metric(
+        of_classes.roc_auc_ovr, "maximize", CLASSES, "predict_proba", every_class=True
+    ),
 }

@@ -9,7 +9,7 @@ import numpy as np
 from trainer import passes
 from trainer.activations import ACTIVATIONS
 from trainer.config import TrainConfig
-from trainer.dataset import Dataset, Split, encode
+from trainer.dataset import Dataset, Split, encode, in_units
 from trainer.embeddings import Embedding
 from trainer.losses import LOSSES
 from trainer.metrics import METRICS
@@ -118,6 +118,25 @@ def to_predictions(config: TrainConfig, outputs: np.ndarray, values: bool = Fals
     return outputs if function is None else function(outputs.T).T
 
 
+def to_labels(config: TrainConfig, outputs: np.ndarray, indicators: bool) -> np.ndarray:
+    """Raw outputs (rows, outputs) to labels (rows,), or to indicators (rows, outputs)."""
+    predictions = to_predictions(config, outputs, values=indicators)
+    return (predictions > 0.5).astype(int) if indicators else predictions.argmax(axis=1)
+
+
+def to_scores(config: TrainConfig, outputs: np.ndarray, indicators: bool) -> np.ndarray:
+    """Raw outputs (rows, outputs) of classes to what ranks the rows: (rows, outputs), or of two
+    classes the second's less the first's, (rows,).
+
+    Where each class has a probability of its own, its logarithm stands for the raw output.
+    """
+    if indicators:
+        return outputs
+    if config.loss == "sigmoid_cross_entropy":
+        outputs = -np.logaddexp(0, -outputs)
+    return outputs[:, 1] - outputs[:, 0] if outputs.shape[1] == 2 else outputs
+
+
 def evaluate(
     config: TrainConfig,
     parameters: np.ndarray,
@@ -143,15 +162,28 @@ def judge(
 ) -> tuple[float, float]:
     """Loss and metric of raw outputs (rows, outputs), which are used up, against y and its
     encoding (outputs, rows); outputs that are not finite score NaN."""
-    metric = METRICS[config.metric].function
+    metric = METRICS[config.metric]
     score = math.nan
-    if metric is not None and np.isfinite(outputs).all():
-        predictions = to_predictions(config, outputs, values=dataset.n_classes is None)
-        if (scale := dataset.target_scale) is not None:
-            predictions, y = predictions * scale, y * scale
-        score = metric(predictions, y)
+    if metric.function is not None and np.isfinite(outputs).all():
+        score = metric.function(*_compared(config, dataset, outputs, y))
     value = loss_functions(config)[0](outputs.T, targets)
-    return value, value if metric is None else score
+    return value, value if metric.function is None else score
+
+
+def _compared(
+    config: TrainConfig, dataset: Dataset, outputs: np.ndarray, y: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """What the metric takes of raw outputs (rows, outputs), and of y."""
+    metric, indicators = METRICS[config.metric], dataset.multilabel
+    if metric.response_method == "decision_function":
+        return to_scores(config, outputs, indicators), y
+    if metric.response_method == "predict_proba":
+        return to_predictions(config, outputs, values=indicators), y
+    if dataset.kind != "regression":
+        return to_labels(config, outputs, indicators), y
+    values = to_predictions(config, outputs, values=True)
+    predictions, y = (in_units(dataset, each, metric.from_zero) for each in (values, y))
+    return predictions, y
 
 
 def loss_functions(config: TrainConfig) -> tuple[Callable[..., float], Callable[..., None]]:

@@ -14,6 +14,8 @@ ORDER = [
     "trainer.losses",
     "trainer.initializers",
     "trainer.schedules",
+    "trainer.classification",
+    "trainer.regression",
     "trainer.metrics",
     "trainer.norms",
     "trainer.regularizers",
@@ -165,7 +167,7 @@ ONLY = {
 }
 """The packages that only these modules may know."""
 
-TABLES = ("activations", "gradients", "initializers", "schedules", "metrics")
+TABLES = ("activations", "gradients", "initializers", "schedules", "classification", "regression")
 ALONE = {f"trainer.{name}" for name in TABLES}
 """Tables of pure functions, which import nothing of ours."""
 

@@ -70,7 +70,7 @@ MISTAKES = {
     ),
     "loss": ('[space]\nloss = "mse"', ['space.loss = "mse"', "mean_squared"]),
     "optimizer": ('[space]\noptimizer = "Adam"', ['space.optimizer = "Adam"', "'adam'?"]),
-    "metric": ('[train]\nmetric = "acc"', ['train.metric = "acc"', "accuracy, log_loss"]),
+    "metric": ('[train]\nmetric = "acc"', ['train.metric = "acc"', "accuracy, average_precision"]),
     "dtype": ('[space]\ndtype = "float16"', ['space.dtype = "float16"', "float32, float64"]),
     "batch size": (
         '[space]\nbatch_size = "ful"',

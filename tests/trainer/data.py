@@ -30,9 +30,11 @@ def values(rows: int = 60, n_inputs: int = 4, n_outputs: int = 2, seed: int = 0)
 
 
 def suited(loss: str, rows: int = 60, kind: str | None = None) -> Dataset:
-    """Data of the kind, or of this one if it suits any, and the range that a loss is for."""
-    if (LOSSES[loss].kind or kind or "regression") == "classification":
-        return classes(rows)
+    """Data of the kind, or of one that it suits, and the range that a loss is for."""
+    kinds = LOSSES[loss].kinds
+    kind = kind or ("regression" if "regression" in kinds else "classification")
+    if kind != "regression":
+        return classes(rows) if kind == "classification" else indicators(rows)
     dataset = values(rows)
     if LOSSES[loss].target_range[0] != 0:
         return dataset
@@ -44,9 +46,9 @@ def suited(loss: str, rows: int = 60, kind: str | None = None) -> Dataset:
 
 
 def indicators(rows: int = 60, n_outputs: int = 3) -> Dataset:
-    """Columns of 0 and 1, each a label of its own."""
+    """Multilabel: columns of 0 and 1, each a label of its own."""
     dataset = values(rows, n_outputs=n_outputs)
     train, validation = (
         Split(split.x, (split.y > 0).astype(int)) for split in (dataset.train, dataset.validation)
     )
-    return Dataset(train, validation)
+    return Dataset(train, validation, multilabel=True)

@@ -5,8 +5,8 @@ import dataclasses
 import numpy as np
 import pytest
 
-from tests.trainer.data import classes, values
-from trainer import Dataset, Split, TrainConfig, check_fit
+from tests.trainer.data import classes, indicators, values
+from trainer import Dataset, Split, TrainConfig, check_defined, check_fit, check_metric
 from trainer.dataset import check_classes, encode, row_weights
 
 REGRESSION = {"loss": "mean_squared", "metric": "rmse"}
@@ -60,11 +60,40 @@ def test_splits_must_match():
         Dataset(Split(X, VALUES), Split(X, VALUES), Split(X, VALUES[:, :1]))
 
 
-def test_target_scale_must_fit():
-    """There is one scale an output."""
+@pytest.mark.parametrize("name", ["target_scale", "target_mean"])
+def test_units_must_fit(name):
+    """There is one of them an output, and only values have any."""
     split = Split(X, VALUES)
-    with pytest.raises(ValueError, match=r"target_scale must have shape \(3,\).*not \(1,\)"):
-        Dataset(split, split, target_scale=np.ones(1))
+    with pytest.raises(ValueError, match=rf"{name} must have shape \(3,\).*not \(1,\)"):
+        Dataset(split, split, **{name: np.ones(1)})
+    with pytest.raises(ValueError, match=f"{name} must be None for multilabel data"):
+        Dataset(split, split, multilabel=True, **{name: np.ones(3)})
+    with pytest.raises(ValueError, match=f"{name} must be None for classification data"):
+        Dataset(Split(X, LABELS), Split(X, LABELS), n_classes=3, **{name: np.ones(3)})
+
+
+@pytest.mark.parametrize(
+    ("y", "n_classes", "message"),
+    [
+        (VALUES + 0.5, None, "train.y must hold 0 and 1 alone, .*; row 0, column 0 is 0.5"),
+        (changed(VALUES, (2, 1), -1), None, "0 and 1 alone.*; row 2, column 1 is -1"),
+        (LABELS, None, r"train.y must have shape \(rows, labels\), .*not \(4,\)"),
+        (VALUES.astype(int), 3, "n_classes must be None for multilabel data, not 3"),
+    ],
+)
+def test_refuses_what_is_not_multilabel(y, n_classes, message):
+    """Multilabel targets are columns of 0 and 1, of any type that holds them."""
+    with pytest.raises(ValueError, match=message):
+        Dataset(Split(X, y), Split(X, VALUES), n_classes=n_classes, multilabel=True)
+    for dtype in (bool, np.uint8, np.float32):
+        split = Split(X, np.eye(4, 3).astype(dtype))
+        assert Dataset(split, split, multilabel=True).n_outputs == 3
+
+
+def test_kind():
+    """In the words of the tables of losses and metrics."""
+    kinds = [dataset.kind for dataset in (classes(), indicators(), values())]
+    assert kinds == ["classification", "multilabel", "regression"]
 
 
 def test_sizes():
@@ -122,6 +151,7 @@ def test_encode(smoothing):
     np.testing.assert_allclose(targets, np.eye(3)[LABELS].T * (1 - smoothing) + smoothing / 2)
 
 
+MANY = {"loss": "sigmoid_cross_entropy"}
 LARGE = Dataset(Split(X, VALUES), Split(1e39 * (X + 1), VALUES))
 
 
@@ -143,6 +173,11 @@ LARGE = Dataset(Split(X, VALUES), Split(1e39 * (X + 1), VALUES))
             "class_weight 'balanced' needs label",
         ),
         (values(), REGRESSION | {"label_smoothing": 0.1}, "label_smoothing 0.1 needs labels"),
+        (indicators(), {}, "loss 'softmax_cross_entropy' does not suit multilabel .* sigmoid_cros"),
+        (indicators(), {"loss": "hinge"}, "loss 'hinge' does not suit multilabel data; use one of"),
+        (indicators(), MANY | {"metric": "mae"}, "metric 'mae' .* multilabel .* accuracy, average"),
+        (indicators(), MANY | {"class_weight": "balanced"}, "needs one label a row, which multila"),
+        (classes(), {"metric": "f1"}, "metric 'f1' is for two classes, and the data has 3; use 'f"),
         (values(), REGRESSION | {"loss": "poisson"}, "train.y must be from 0 to inf for loss 'poi"),
         (values(), REGRESSION | {"loss": "sigmoid_cross_entropy"}, "train.y must be from 0 to 1"),
         (LARGE, REGRESSION, r"validation.x must be within \+/- 3.4e\+38 to be float32, not 1e\+39"),
@@ -152,6 +187,87 @@ def test_check_fit(dataset, options, message):
     """A loss or a metric for the other kind of data is refused, naming both."""
     with pytest.raises(ValueError, match=message):
         check_fit(TrainConfig(neurons=(), **{"batch_size": 2} | options), dataset)
+
+
+def pair(train, validation, **options):
+    """Data of these targets, of one column."""
+    splits = [Split(np.zeros((len(y), 1)), np.array(y)) for y in (train, validation)]
+    return Dataset(*splits, **options)
+
+
+POSITIVE = pair([[0.0], [1.0]], [[0.0], [1.0]], target_scale=np.ones(1))
+
+
+@pytest.mark.parametrize(
+    ("name", "dataset", "message"),
+    [
+        ("f1", classes(), "use 'f1_macro'"),
+        ("precision", classes(), "use 'precision_macro'"),
+        ("recall", classes(), "use 'recall_macro'"),
+        ("roc_auc", classes(), "use 'roc_auc_ovr'"),
+        ("average_precision", classes(), "use 'roc_auc_ovr'"),
+        ("f1_samples", classes(), "use one of accuracy, balanced_accuracy, brier_score, f1_macro,"),
+        ("r2", classes(n_classes=2), "use one of accuracy, average_precision, .* f1, "),
+        ("rmsle", values(), "needs targets above -1; validation.y has -1.1"),
+        ("rmsle", POSITIVE, "metric 'rmsle' needs target_mean beside target_scale"),
+        ("mape", POSITIVE, "metric 'mape' needs target_mean beside target_scale"),
+        (
+            "rmsle",
+            dataclasses.replace(POSITIVE, target_mean=np.array([-1.5])),
+            "above -1; validation.y has -1.5",
+        ),
+    ],
+)
+def test_check_metric(name, dataset, message):
+    """What a metric does not suit is named, with what to use instead."""
+    with pytest.raises(ValueError, match=message):
+        check_metric(name, dataset)
+
+
+@pytest.mark.parametrize(
+    ("name", "dataset"),
+    [
+        ("f1", classes(n_classes=2)),
+        ("average_precision", indicators()),
+        ("rmsle", dataclasses.replace(POSITIVE, target_mean=np.zeros(1))),
+        ("mape", values()),
+        ("rmse", POSITIVE),
+    ],
+)
+def test_metrics_that_suit(name, dataset):
+    """Two classes, labels of their own, and values in known units are taken."""
+    check_metric(name, dataset)
+
+
+@pytest.mark.parametrize(
+    ("dataset", "message"),
+    [
+        (
+            pair([0, 1], [1, 1], n_classes=2),
+            "'roc_auc' .* validation.y has only one kind for label 0",
+        ),
+        (
+            pair([[0], [1]], [[0], [0]], multilabel=True),
+            "validation.y has only one kind for label 0",
+        ),
+        (
+            pair([[0, 1], [1, 0]], [[0, 1], [1, 1]], multilabel=True),
+            "validation.y has only one kind for label 1",
+        ),
+    ],
+)
+def test_check_defined(dataset, message):
+    """Rows that leave a metric without a value are named, also where training would stop by it."""
+    with pytest.raises(ValueError, match=message):
+        check_defined("roc_auc", dataset)
+    turned = dataclasses.replace(dataset, validation=dataset.train, test=dataset.validation)
+    with pytest.raises(ValueError, match=message.replace("validation", "test")):
+        check_defined("roc_auc", turned)
+    check_defined("average_precision", dataset)
+    config = TrainConfig(neurons=(), metric="roc_auc", batch_size="full", **MANY)
+    check_fit(config, dataset)
+    with pytest.raises(ValueError, match=message):
+        check_fit(dataclasses.replace(config, patience=1), dataset)
 
 
 def test_float64_takes_what_float32_does_not():
@@ -173,4 +289,8 @@ def test_one_class():
     with pytest.raises(ValueError, match=r"train.y must hold at least 2 classes, not only label 2"):
         check_classes(Dataset(split, split, n_classes=3))
     check_classes(classes())
+    split = Split(X, np.ones((4, 2)))
+    with pytest.raises(ValueError, match=r"train.y must hold rows of different labels"):
+        check_classes(Dataset(split, split, multilabel=True))
+    check_classes(indicators())
     check_classes(values())

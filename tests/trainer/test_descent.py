@@ -254,17 +254,23 @@ def test_every_loss_learns(loss):
     assert records[-1].validation_loss < records[0].validation_loss
 
 
-def test_indicators():
-    """Columns of 0 and 1 are learned each on its own, and predicted as a probability each."""
+@pytest.mark.parametrize("multilabel", [False, True])
+def test_indicators(multilabel):
+    """Columns of 0 and 1 are learned each on its own, and predicted as a probability each.
+
+    As multilabel data or, like any shares from 0 to 1, as values.
+    """
     config = TrainConfig(
         neurons=(16,), loss="sigmoid_cross_entropy", metric="mae", learning_rate=0.01, epochs=60
     )
+    if multilabel:
+        config = dataclasses.replace(config, metric="hamming_loss")
     for columns in (1, 3):
-        dataset = indicators(600, columns)
+        dataset = dataclasses.replace(indicators(600, columns), multilabel=multilabel)
         records, state = run(config, dataset, seed=0)
         found = predict(config, state.parameters, dataset.validation.x, columns, indicators=True)
         assert ((found > 0.5) == dataset.validation.y).mean() > 0.85
-        error = np.abs(found - dataset.validation.y).mean()
+        error = np.abs((found > 0.5 if multilabel else found) - dataset.validation.y).mean()
         assert records[-1].validation_metric == pytest.approx(error, rel=1e-5)
 
 

@@ -187,9 +187,9 @@ def test_rows_of_several_labels(tmp_path):
     """Indicators are learned, predicted, saved and exported, each label on its own."""
     x, y = load_digits(return_X_y=True)
     indicators = np.column_stack([y % 2 == 0, y > 4, y == 0]).astype(int)
-    model = MLPClassifier(
-        loss="sigmoid_cross_entropy", metric="loss", epochs=20, patience=5, random_state=0
-    ).fit(x, indicators)
+    model = MLPClassifier(loss="sigmoid_cross_entropy", epochs=20, patience=5, random_state=0).fit(
+        x, indicators
+    )
     assert model.score(x, indicators) > 0.95
     assert model.predict(x).shape == indicators.shape
     np.testing.assert_allclose(model.predict_proba(x) > 0.5, model.predict(x))

@@ -29,7 +29,7 @@ def random_network(sizes, activation, rng, norm=None):
 
 def random_targets(loss, rows, n_outputs, rng):
     """One-hot (n_outputs, rows) for a loss of labels, counts for Poisson, else real values."""
-    if LOSSES[loss].kind == "classification":
+    if "regression" not in LOSSES[loss].kinds:
         return np.eye(n_outputs)[:, rng.integers(0, n_outputs, rows)]
     targets = rng.normal(size=(n_outputs // LOSSES[loss].outputs_per_target, rows))
     return np.abs(targets) if loss == "poisson" else targets

@@ -89,7 +89,7 @@ def replay(optimizer, loss, activation, extra):
         | SETTINGS.get(loss, {})
         | SETTINGS.get(extra, {}),
     )
-    classes = LOSSES[loss].kind == "classification"
+    classes = "regression" not in LOSSES[loss].kinds
     kind = "counts" if loss == "poisson" else "values"
     y = FIXTURES["classes"].argmax(axis=1) if classes else FIXTURES[kind]
     rows = Split(FIXTURES["x"], y)

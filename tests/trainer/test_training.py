@@ -29,6 +29,8 @@ from trainer import (
     Split,
     TrainConfig,
     build_network,
+    check_defined,
+    check_metric,
     evaluate,
     passes,
     predict,
@@ -453,21 +455,31 @@ def test_loss_that_does_not_suit_the_data():
         train(TrainConfig(neurons=()), values(), seed=0)
 
 
+def fits(metric, dataset):
+    """Whether a metric is a number on these rows."""
+    try:
+        check_metric(metric, dataset)
+        check_defined(metric, dataset)
+    except ValueError:
+        return False
+    return True
+
+
 @st.composite
 def configs(draw):
     """A valid configuration and data of the kind that it is for."""
-    kind = draw(st.sampled_from(["classification", "regression"]))
-    loss = draw(st.sampled_from([n for n in LOSSES if LOSSES[n].kind in (kind, None)]))
-    metrics = [
-        name
-        for name, metric in METRICS.items()
-        if metric.kind in (kind, None)
-        and (LOSSES[loss].probabilities or not metric.needs_probabilities)
-    ]
+    kind = draw(st.sampled_from(["classification", "multilabel", "regression"]))
+    loss = draw(st.sampled_from([n for n in LOSSES if kind in LOSSES[n].kinds]))
     optimizer = draw(st.sampled_from([*sorted(OPTIMIZERS), "lbfgs"]))
     norm = draw(st.sampled_from(["none", *sorted(NORMS)]))
     rows = draw(st.integers(4, 70))
     train_rows = rows * 2 // 3
+    dataset = suited(loss, rows, kind)
+    metrics = [
+        name
+        for name, metric in METRICS.items()
+        if (LOSSES[loss].probabilities or not metric.needs_probabilities) and fits(name, dataset)
+    ]
     full = optimizer == "lbfgs" or draw(st.booleans())
     sizes = [n for n in range(1, train_rows + 1) if norm != "batch" or n > 1 != train_rows % n]
     neurons = tuple(draw(st.lists(st.integers(1, 20), max_size=3)))
@@ -485,8 +497,8 @@ def configs(draw):
         loss=loss,
         huber_delta=draw(st.floats(1e-3, 1e3)),
         quantile=draw(st.floats(0.01, 0.99)),
-        label_smoothing=draw(share) if kind == "classification" else 0.0,
-        class_weight=draw(st.sampled_from(["none", "balanced"][: 1 + (kind != "regression")])),
+        label_smoothing=draw(share) if kind != "regression" else 0.0,
+        class_weight=draw(st.sampled_from(["none", "balanced"][: 1 + (kind == "classification")])),
         metric=draw(st.sampled_from(metrics)),
         optimizer=optimizer,
         momentum=draw(st.floats(0, 1, exclude_max=True)),
@@ -516,7 +528,6 @@ def configs(draw):
         dtype=draw(st.sampled_from(["float32", "float64"])),
         record_layers=draw(st.booleans()),
     )
-    dataset = suited(loss, rows, kind)
     if draw(st.booleans()):
         weights = np.random.default_rng(0).integers(0, 3, train_rows)
         dataset = dataclasses.replace(dataset, weights=weights + (not weights.any()))
