@@ -23,7 +23,7 @@ from sweep.conditions import has_effect
 from sweep.entries import FreeEntry, Range, did_you_mean, extremes
 from sweep.errors import StudyFileError, UsageError
 from sweep.spacespec import SpaceSpec, entries
-from sweep.spec import StudySpec
+from sweep.spec import StudySpec, unsuited
 from trainer import Dataset, TrainConfig, check_fit
 
 Params = Mapping[str, Any]
@@ -123,6 +123,10 @@ def trial_config(spec: StudySpec, params: Params) -> TrainConfig | tuple[tuple[s
 
 def check_data(spec: StudySpec, dataset: Dataset) -> None:
     """Raise StudyFileError if some trial of the study could not be trained on these rows."""
+    if problems := list(unsuited(spec, dataset.kind)):
+        found = "" if spec.task else f", whose task is {dataset.kind} (data.task would say another)"
+        text = "\n  ".join(problems)
+        raise StudyFileError(f"the study does not suit its data{found}:\n  {text}")
     if not isinstance(spec.space, SpaceSpec):
         return
     for name in ("loss", "batch_size", "class_weight", "label_smoothing", "norm", "dtype"):

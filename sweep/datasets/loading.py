@@ -63,7 +63,7 @@ def fingerprint(*datasets: Dataset) -> str:
     """SHA-256 over the shapes, types and bytes of every array, in hexadecimal."""
     digest = hashlib.sha256()
     for dataset in datasets:
-        digest.update(repr(dataset.n_classes).encode())
+        digest.update(repr("multilabel" if dataset.multilabel else dataset.n_classes).encode())
         for name in ("train", "validation", "test"):
             for array in getattr(dataset, name) or ():
                 digest.update(f"{name} {array.dtype.str} {array.shape}".encode())
@@ -210,7 +210,9 @@ def _share_out(
             validation=part(rows.validation),
             test=part(rows.test) if len(rows.test) else None,
             n_classes=None if task.classes is None else len(task.classes),
+            multilabel=task.task == "multilabel",
             target_scale=target.scale,
+            target_mean=target.mean,
             weights=None if weights is None else weights[rows.train],
         )
     except Odd:

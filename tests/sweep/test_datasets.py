@@ -252,9 +252,7 @@ def test_the_columns_apart(homes, tmp_path):
     dataset, preprocessing = load(split="grouped", by="who", weight="much")
     assert preprocessing.reading.needed == FEATURES
     assert dataset.weights.shape == (len(dataset.train.x),)
-    train = split(
-        data(split="grouped", by="who"), 200, None, np.arange(200) // 5
-    ).train
+    train = split(data(split="grouped", by="who"), 200, None, np.arange(200) // 5).train
     np.testing.assert_allclose(dataset.weights, train / 7)
     assert load(split="time", by="built")[1].reading.needed == [*FEATURES, "who", "much"]
     dropped = load(split="time", by="built", columns={"built": "drop"})[1]
@@ -323,16 +321,16 @@ def test_notes(tmp_path):
         ),
         (
             {"target": ("price",), "split": "column", "by": "garden"},
-            r'column "garden" holds (True|False), which is not one of train, validation, test',
+            r'column "garden" holds ".*", which is not one of train, validation, test',
         ),
         (
             {"target": ("price",), "split": "time", "by": "street"},
-            r'column "street" holds ".", which is not a finite number',
+            r'column "street" holds ".", which is not a finite number; mend it, or say what the '
+            r"column is in data.columns: numeric, boolean, categorical, date, drop",
         ),
         (
             {"target": ("price",), "columns": {"colour": "numeric"}},
-            r'line \d+: column "colour" holds ".*", which is not a finite number; mend it, or say '
-            r"what the column is in data.columns: numeric, boolean, categorical, date, drop",
+            r'line \d+: column "colour" holds ".*", which is no number; mend the value',
         ),
         ({"target": ("dear",), "positive": "maybe"}, 'positive = "maybe": must be .* no, yes'),
         ({"target": ("street",), "positive": "a"}, 'data.positive = "a": must be one of two'),
