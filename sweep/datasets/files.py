@@ -54,7 +54,7 @@ def read(data: DataSpec) -> Raw:
         rows, classes = bundled.whole(data.source)
         _check_known(rows, data, (bundled.TARGET,), data.source)
         return Raw(rows, (bundled.TARGET,), classes, (), partial(_row, data.source))
-    name, where = name_of(data.source), partial(_where, data)
+    name, where = name_of(data.source), partial(place, data)
     frame = whole(data)
     target = data.target or _usual_target(frame, name)
     _check_known(frame, data, target, name)
@@ -80,14 +80,17 @@ def whole(data: DataSpec) -> pd.DataFrame:
     return frame
 
 
-def blocks(source: str | BinaryIO, data: DataSpec) -> Iterator[pd.DataFrame]:
+def blocks(
+    source: str | BinaryIO, data: DataSpec, otherwise: str | None = None
+) -> Iterator[pd.DataFrame]:
     """The rows of a file, or of an open CSV file, a block at a time, whatever its columns.
 
-    Types are found within each block. Infinite numbers and odd values are left in it: whoever
+    Types are found within each block; columns that data.columns does not name are of the kind
+    `otherwise`. Infinite numbers and odd values are left in it: whoever
     knows what a column should hold judges them.
     """
     start = 0
-    for frame in _blocks(source, data):
+    for frame in _blocks(source, data, otherwise):
         frame.index = pd.RangeIndex(start, start + len(frame))
         start += len(frame)
         yield frame
@@ -98,9 +101,11 @@ def dialect_of(data: DataSpec) -> Dialect:
     return Dialect(data.delimiter, data.charset, data.decimal)
 
 
-def _blocks(source: str | BinaryIO, data: DataSpec) -> Iterator[pd.DataFrame]:
+def _blocks(
+    source: str | BinaryIO, data: DataSpec, otherwise: str | None
+) -> Iterator[pd.DataFrame]:
     def tolerance(column: str) -> float | None:
-        return None if data.columns.get(column) == "categorical" else 2.0
+        return None if data.columns.get(column, otherwise) == "categorical" else 2.0
 
     dialect = dialect_of(data)
     if isinstance(source, str):
@@ -192,7 +197,7 @@ def _is_whole(values: pd.Series) -> bool:
 def _mixed(data: DataSpec, name: str, error: MixedColumn) -> DataProblem:
     """What to do about a text among numbers."""
     odd, column = error.mixed, error.column
-    text = f"{_where(data, odd.row)}: column {shown(column)} holds {shown(odd.value)}"
+    text = f"{place(data, odd.row)}: column {shown(column)} holds {shown(odd.value)}"
     if re.fullmatch(r"[+-]?[0-9]*,[0-9]+", str(odd.value)) and data.decimal == ".":
         if _delimiter(data) == ",":
             return DataProblem(f"{text}; write numbers without commas")
@@ -225,8 +230,8 @@ def _row(name: str, row: int) -> str:
     return f"{name}, row {row + 1}"
 
 
-def _where(data: DataSpec, row: int) -> str:
-    """Where a row is: in a text file on this machine, by its line."""
+def place(data: DataSpec, row: int) -> str:
+    """Where a row of a source is, by its number from 0: in a text file on this machine, its line."""
     name = name_of(data.source)
     if is_url(data.source) or format_of(data.source) is not TEXT:
         return _row(name, row)

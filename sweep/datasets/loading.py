@@ -84,12 +84,9 @@ def _load(data: DataSpec, count: int | None) -> Loaded:
         else:
             found = splits.folds(data, count, rows, labels, by)
         weights = _weights(data, raw)
-        described = [_describe(data, raw, each.train) for each in found]
-        parts = [
-            _share_out(data, raw, task, columns, rows_of, weights)
-            for columns, rows_of in zip(described, found, strict=True)
-        ]
-    return Loaded(parts, (*raw.notes, *_notes(task, described[0])))
+        columns = _describe(data, raw)
+        parts = [_share_out(data, raw, task, columns, each, weights) for each in found]
+    return Loaded(parts, (*raw.notes, *_notes(task, columns)))
 
 
 def _with_labels(raw: Raw) -> Raw:
@@ -167,13 +164,17 @@ def _weights(data: DataSpec, raw: Raw) -> NDArray[np.float64] | None:
     return weights
 
 
-def _describe(data: DataSpec, raw: Raw, train: Indices) -> tuple[Column, ...]:
-    """What the columns are, by the training rows; those of scikit-learn's sets are numbers."""
+def _describe(data: DataSpec, raw: Raw) -> tuple[Column, ...]:
+    """What the columns are; those of scikit-learn's sets are numbers.
+
+    All rows say what kind of values a column holds. What is learned of the values, such as means
+    and categories, is learned from the training rows alone.
+    """
     others = (data.weight, None if data.split == "time" else data.by)
     apart = {*raw.target, *(name for name in others if name is not None)}
     names = [name for name in raw.frame.columns if name not in apart]
     if data.source not in SOURCES:
-        columns = describe(raw.frame.iloc[train], apart, data.columns)
+        columns = describe(raw.frame, apart, data.columns)
     else:
         kinds = dict.fromkeys(names, "numeric") | data.columns
         columns = tuple(Column(name, kinds[name], "", 0, 0) for name in names)
