@@ -2,6 +2,7 @@
 
 import difflib
 import json
+import os
 import re
 import tomllib
 from collections.abc import Mapping, Sequence
@@ -29,7 +30,7 @@ def load(path: str | Path) -> StudySpec:
     if source in SOURCES or is_url(source):
         return spec
     # The file may be run from any folder, and its study resumed from another.
-    found = str(path.resolve().parent / Path(source).expanduser())
+    found = os.path.normpath(path.resolve().parent / Path(source).expanduser())
     return spec.model_copy(update={"data": spec.data.model_copy(update={"source": found})})
 
 

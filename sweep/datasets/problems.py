@@ -17,14 +17,15 @@ def shown(value: object) -> str:
     """A value of a table in quotes, shortened, on one line."""
     text = str(value)
     text = text if len(text) <= 60 else text[:57] + "..."
-    return f'"{_on_one_line(text)}"'
+    return f'"{on_one_line(text)}"'
 
 
 def listed(names: tuple[str, ...], most: int = 12) -> str:
     """Names in a sentence; of very many, the first ones."""
     more = f" and {len(names) - most} more" if len(names) > most else ""
-    return _on_one_line(", ".join(names[:most]) + more)
+    return on_one_line(", ".join(names[:most]) + more)
 
 
-def _on_one_line(text: str) -> str:
+def on_one_line(text: str) -> str:
+    """A text without line ends and other characters that do not print."""
     return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)

@@ -1,0 +1,361 @@
+"""The study file that `sweep init` proposes for a table: what is decided, and why, a line each."""
+
+import json
+import textwrap
+from collections.abc import Iterator
+from dataclasses import asdict
+from typing import Any, NamedTuple
+
+from sweep.datasets.columns import inputs
+from sweep.datasets.fetch import name_of
+from sweep.datasets.problems import listed, on_one_line, shown
+from sweep.datasets.survey import Survey
+from sweep.dataspec import SOURCES
+
+WIDTH = 96
+"""Of a line of comment."""
+MOST_CATEGORIES = 32
+MOST_TOLD = 30
+"""Columns that are gone through for what is dropped."""
+TOLD = (
+    *("task", "positive", "split", "scaling", "loss", "class_weight", "neurons", "batch_size"),
+    *("epochs", "metric", "trials", "pruner", "replicates", "workers"),
+)
+"""The keys whose reasons are printed."""
+
+
+class Choice(NamedTuple):
+    """A key of the study file, its value, and why it has that."""
+
+    key: str
+    value: Any
+    why: str = ""
+
+
+class Size(NamedTuple):
+    """What suits tables of up to so many rows for training: more rows, larger everything."""
+
+    rows: float
+    layers: tuple[int, int]
+    neurons: tuple[int, int]
+    batch_size: tuple[int, int]
+    epochs: int
+    trials: int
+
+
+SIZES = (
+    Size(500, (1, 2), (4, 64), (8, 64), 81, 60),
+    Size(5_000, (1, 3), (16, 256), (16, 128), 81, 60),
+    Size(50_000, (1, 4), (32, 256), (64, 512), 81, 60),
+    Size(500_000, (2, 4), (64, 512), (256, 2048), 27, 40),
+    Size(float("inf"), (2, 4), (64, 512), (1024, 8192), 9, 30),
+)
+
+FEW = 400
+"""Rows for training, below which a single share for validation judges by chance."""
+FOLDS = 5
+RARE_ROWS = 25
+"""Of a class, from which on a ranking of the validation rows by it can be judged."""
+
+
+def proposal(found: Survey, name: str, source: str, cpus: int) -> str:
+    """A study file in TOML: `source` is as the file is to say it, `cpus` are this machine's."""
+    lines = [
+        *_comment(_TITLE.format(target=listed(found.data.target) or "its target", source=source)),
+        "",
+        f"name = {_toml(name)}",
+    ]
+    for section, choices in decided(found, source, cpus).items():
+        lines += ["", *_comment(_SECTIONS[section]), f"[{section}]"]
+        for choice in choices:
+            lines += _lines(choice)
+        if section == "data":
+            lines += _about_columns(found)
+    return "\n".join(lines) + "\n"
+
+
+def decided(found: Survey, source: str, cpus: int) -> dict[str, tuple[Choice, ...]]:
+    """The tables of the study file, with the reason for each value."""
+    size = next(size for size in SIZES if _train_rows(found) <= size.rows)
+    return {
+        "data": tuple(_data(found, source)),
+        "space": tuple(_space(found, size)),
+        "train": tuple(_train(found, size)),
+        "search": tuple(_search(found, size, cpus)),
+    }
+
+
+def record(found: Survey, source: str, cpus: int) -> dict[str, Any]:
+    """What was found and decided in JSON values."""
+    return {
+        "schema": "sweep.init/1",
+        "rows": found.rows,
+        "target": found.data.target,
+        "task": found.task.task,
+        "columns": [asdict(column) for column in found.columns],
+        "notes": found.notes,
+        "decided": [
+            {"table": table} | choice._asdict()
+            for table, choices in decided(found, source, cpus).items()
+            for choice in choices
+        ],
+    }
+
+
+def summary(found: Survey, seconds: float, cpus: int) -> Iterator[str]:
+    """What was found, what was decided and why, and how long it takes, a line each.
+
+    `seconds` is the CPU time of the study, by prediction.
+    """
+    name = name_of(found.data.source)
+    yield f"{name}: {found.rows} rows, {len(found.columns)} columns beside the target"
+    for kind in ("numeric", "boolean", "categorical", "date"):
+        if names := tuple(column.name for column in found.columns if column.kind == kind):
+            yield f"  {kind:<13}{len(names)}: {listed(names)}"
+    for column in found.columns[:MOST_TOLD]:
+        if column.kind == "drop":
+            yield f"  {'dropped':<13}{shown(column.name)}: {column.reason}"
+    if gaps := [column for column in found.columns if column.missing and column.kind != "drop"]:
+        worst = max(gaps, key=lambda column: column.missing)
+        share = 100 * worst.missing / found.rows
+        yield (
+            f"  {'missing':<13}values of {len(gaps)} columns, most in {shown(worst.name)} "
+            f"({share:.2g} % of the rows)"
+        )
+    if found.task.is_imbalanced:
+        least = 100 * min(found.task.shares)
+        yield f"  {'imbalance':<13}the rarest class is {least:.2g} % of the rows"
+    yield from (f"  {'note':<13}{note}" for note in found.notes)
+    yield "decided"
+    tables = decided(found, "", cpus)
+    for key, choice in ((choice.key, choice) for table in tables.values() for choice in table):
+        if key in TOLD and choice.why:
+            yield f"  {key:<13}{_toml(choice.value)}: {choice.why}"
+    trials = next(choice.value for choice in tables["search"] if choice.key == "trials")
+    yield (
+        f"  {'time':<13}about {_duration(seconds / cpus)} for {trials} trials on the {cpus} CPUs "
+        "here"
+    )
+
+
+def _data(found: Survey, source: str) -> Iterator[Choice]:
+    data, task = found.data, found.task
+    yield Choice("source", source)
+    for key in ("charset", "decimal", "delimiter"):
+        if (value := getattr(data, key)) != type(data).model_fields[key].default:
+            yield Choice(key, value, "as the file is written")
+    if data.source not in SOURCES:
+        target = data.target[0] if len(data.target) == 1 else list(data.target)
+        yield Choice("target", target)
+        yield Choice("task", task.task, f"the target has {task.reason}")
+    if (rare := _rare_of_two(found)) is not None:
+        yield Choice("positive", rare, "the rarer class: metrics such as f1 are about finding it")
+    if found.marks is not None:
+        why = f"the column {shown(found.marks)} says which rows are for what"
+        yield Choice("split", "column", why)
+        yield Choice("by", found.marks)
+    share = 0.1 if found.rows >= 100_000 else 0.2
+    if "validation" not in found.marked:
+        whose = "those for training" if found.marks else "the rows"
+        yield Choice("validation", share, f"share of {whose} that trials are judged by")
+    if not found.marks:
+        yield Choice("test", share, "share that is set aside first and used once: for the winner")
+    if found.far:
+        far = f"{listed(found.far, 4)} {'has' if len(found.far) == 1 else 'have'}"
+        yield Choice("scaling", "quantile", f"{far} values far from the others: ranks are safer")
+    else:
+        yield Choice("scaling", "standard", "every column of numbers to mean 0 and deviation 1")
+
+
+def _space(found: Survey, size: Size) -> Iterator[Choice]:
+    rows, task = _train_rows(found), found.task
+    yield Choice("layers", _range(*size.layers))
+    why = f"for {rows} rows to learn from and about {_inputs(found)} inputs"
+    yield Choice("neurons", _range(*size.neurons, log=True), why)
+    yield Choice("widths", "same", "all layers of a network are as wide: one number to search")
+    yield Choice("activation", ["relu", "gelu", "tanh"])
+    yield Choice("loss", _LOSSES[task.task], "what training makes small")
+    if task.is_imbalanced and task.task == "classification":
+        why = '"balanced" makes rare classes count as much as frequent ones'
+        yield Choice("class_weight", ["none", "balanced"], why)
+    yield Choice("optimizer", ["adamw", "nadam"])
+    low, high = size.batch_size
+    if high <= rows // 4:
+        yield Choice("batch_size", _range(low, high, log=True), "more rows, larger batches")
+    else:
+        yield Choice("batch_size", "full", "all rows at once: there are few")
+    yield Choice("learning_rate", _range(3e-4, 2e-2, log=True))
+    yield Choice("schedule", "cosine", "the learning rate falls to 0 towards the end")
+    yield Choice("dropout", _range(0.0, 0.5), "against learning by heart, as are these two")
+    yield Choice("l2", _range(1e-7, 1e-2, log=True))
+    yield Choice("weight_decay", _range(1e-4, 1e-1, log=True))
+    yield Choice("patience", size.epochs // 3, "epochs without a gain that end a trial")
+
+
+def _train(found: Survey, size: Size) -> Iterator[Choice]:
+    yield Choice("epochs", size.epochs, "passes over the rows, for trials that get to the end")
+    yield Choice("metric", *_metric(found))
+
+
+def _search(found: Survey, size: Size, cpus: int) -> Iterator[Choice]:
+    yield Choice("trials", size.trials, "networks to try: `sweep extend` adds more at any time")
+    yield Choice("sampler", "tpe", "learns from the trials so far where to look next")
+    why = "only the best third of the trials goes on beyond 3, 9, 27 ... epochs"
+    yield Choice("pruner", "successive_halving", why if size.epochs > 9 else "")
+    yield Choice("min_epochs", 3 if size.epochs > 9 else 1)
+    if _folds(found):
+        why = f"few rows: each trial is judged on {FOLDS} parts of them in turn"
+        yield Choice("replicates", FOLDS, why)
+        yield Choice("resample", "folds")
+    why = (
+        f"networks at a time: twice the {cpus} CPUs of the machine that wrote this. It is part of "
+        "the question: with another number, other networks are tried, on any machine"
+    )
+    yield Choice("workers", 2 * cpus, why)
+    yield Choice("seed", 0, "another seed, another search")
+
+
+def _metric(found: Survey) -> tuple[str, str]:
+    """The metric that decides, and why."""
+    task = found.task
+    if task.task == "regression":
+        return "rmse", "the root of the mean squared error, in units of the target"
+    if task.task == "multilabel":
+        if task.is_imbalanced:
+            return "f1_macro", "finding each label counts alike, however rare it is"
+        return "f1_micro", "how well the labels of all rows are found"
+    if not task.is_imbalanced:
+        return "accuracy", "the share of rows whose class is found; the classes are even enough"
+    share = f"only {100 * min(task.shares):.2g} % of the rows are of the rarest class"
+    if len(task.shares) == 2 and min(task.shares) * found.rows >= RARE_ROWS:
+        return "average_precision", f"{share}: accuracy would hide whether they are found"
+    return "balanced_accuracy", f"{share}: every class counts alike"
+
+
+def _rare_of_two(found: Survey) -> str | None:
+    task = found.task
+    if task.classes is None or len(task.classes) != 2 or not task.is_imbalanced:
+        return None
+    return str(task.classes[task.shares.index(min(task.shares))])
+
+
+def _folds(found: Survey) -> bool:
+    """Whether every trial is to be judged several times."""
+    least = min(found.task.shares, default=1.0) * found.rows
+    return _train_rows(found) < FEW and least >= 4 * FOLDS and found.marks is None
+
+
+def _train_rows(found: Survey) -> int:
+    """About how many rows there are to learn from."""
+    if not found.marks:
+        return round((0.8 if found.rows >= 100_000 else 0.6) * found.rows)
+    rows = found.marked["train"]
+    return rows if "validation" in found.marked else round(0.8 * rows)
+
+
+def _inputs(found: Survey) -> int:
+    return inputs(found.columns, MOST_CATEGORIES)
+
+
+def _about_columns(found: Survey) -> list[str]:
+    """What the columns are taken for, as comments, and how to say otherwise."""
+    if found.data.source in SOURCES:
+        return []
+    lines = ["", *_comment("What the columns are taken for:")]
+    for kind in ("numeric", "boolean", "categorical", "date"):
+        if names := tuple(column.name for column in found.columns if column.kind == kind):
+            lines += _comment(f"  {kind}: {listed(names, 40)}")
+    dropped = [column for column in found.columns if column.kind == "drop"]
+    lines += [
+        line
+        for column in dropped[:20]
+        for line in _comment(f"  not learned from: {shown(column.name)}, as {column.reason}")
+    ]
+    if len(dropped) > 20:
+        lines += _comment(f"  and {len(dropped) - 20} more")
+    example = dropped[0] if dropped else found.columns[0]
+    other = "categorical" if example.kind != "categorical" else "drop"
+    lines += _comment(
+        "If one is taken wrongly, say what it is: numeric, boolean, categorical, date or drop:"
+    )
+    lines += [f"# columns = {{ {_key(example.name)} = {_toml(other)} }}"]
+    if dates := [column.name for column in found.columns if column.kind == "date"]:
+        lines += _comment(
+            "If the network is to predict what comes after, let it be judged by the latest rows:"
+        )
+        lines += ['# split = "time"', f"# by = {_toml(dates[0])}"]
+    return lines
+
+
+def _lines(choice: Choice) -> list[str]:
+    """A key and its value, with the reason beside it or, if that is long, above."""
+    line = f"{_key(choice.key)} = {_toml(choice.value)}"
+    if not choice.why:
+        return [line]
+    if len(line) + len(choice.why) + 4 <= WIDTH:
+        return [f"{line}  # {choice.why}"]
+    return [*_comment(choice.why), line]
+
+
+def _comment(text: str) -> list[str]:
+    return [
+        f"# {line}"
+        for part in text.split("\n")
+        for line in textwrap.wrap(
+            on_one_line(part),
+            WIDTH - 2,
+            subsequent_indent="    " if part.startswith(" ") else "",
+            break_long_words=False,
+            break_on_hyphens=False,
+            drop_whitespace=True,
+            replace_whitespace=False,
+        )
+    ]
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 90:
+        return f"{max(10, round(seconds, -1)):.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+def _range(low: float, high: float, *, log: bool = False) -> dict[str, Any]:
+    return {"low": low, "high": high} | ({"log": True} if log else {})
+
+
+def _key(name: str) -> str:
+    is_bare = name.isascii() and name.replace("_", "").replace("-", "").isalnum()
+    return name if is_bare else _toml(name)
+
+
+def _toml(value: Any) -> str:
+    """A value as TOML writes it."""
+    if isinstance(value, dict):
+        return "{ " + ", ".join(f"{_key(k)} = {_toml(v)}" for k, v in value.items()) + " }"
+    if isinstance(value, list):
+        return "[" + ", ".join(map(_toml, value)) + "]"
+    if isinstance(value, str):
+        # As JSON, but for one character that only TOML does not allow.
+        return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+    if isinstance(value, float) and value and abs(value) < 1e-3:
+        mantissa, exponent = f"{value:e}".split("e")
+        return f"{float(mantissa):g}e{int(exponent)}"
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+_TITLE = (
+    "Which network predicts {target} best? Proposed by `sweep init` for {source}.\n"
+    "Every line is yours to change before the first run; docs/data.md and docs/searching.md tell "
+    "what else may stand here."
+)
+_SECTIONS = {
+    "data": "Which rows: the table, what is to be predicted, and how the rows are shared out.",
+    "space": "What is searched: a range, a list of choices, or a constant.",
+    "train": "How long a network trains, and which metric of the validation rows decides.",
+    "search": "How many networks are tried, and how the next ones are chosen.",
+}
+_LOSSES = {
+    "classification": "softmax_cross_entropy",
+    "multilabel": "sigmoid_cross_entropy",
+    "regression": "mean_squared",
+}
