@@ -57,7 +57,8 @@ def test_parts_of_study_files_are_valid(tmp_path, text):
     metric = asked.get("train", {}).get("metric")
     source = "sklearn:diabetes" if metric == "rmse" else "sklearn:iris"
     file = tmp_path / "study.toml"
-    file.write_text(f'{text}\n[data]\nsource = "{source}"\n')
+    data = "" if "data" in asked else f'[data]\nsource = "{source}"\n'
+    file.write_text(f"{text}\n{data}")
     assert studyfile.load(file)
 
 
