@@ -1,7 +1,9 @@
 """The `[data]` table of a study file: which rows, what their columns are, how they are split."""
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Annotated
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
@@ -90,6 +92,11 @@ class DataSpec(Table):
     decimal: Annotated[str, one_of(".", ",")] = "."
 
     @property
+    def name(self) -> str:
+        """The source as it can be shown to anyone."""
+        return name_of(self.source)
+
+    @property
     def known_task(self) -> str | None:
         """The task as far as the study file tells it; None if it is found from the target."""
         return SOURCES.get(self.source, self.task)
@@ -98,6 +105,22 @@ class DataSpec(Table):
 def is_url(source: str) -> bool:
     """Whether a source is a URL, and no path on this machine."""
     return "://" in source
+
+
+def name_of(source: str) -> str:
+    """A source as it can be shown to anyone: without the passwords and tokens of a URL.
+
+    The path of a file in this folder is shown as it is from here.
+    """
+    if not is_url(source):
+        path = Path(source)
+        return str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path)
+    try:
+        parts = urlsplit(source)
+        place = f"{parts.hostname or ''}{f':{parts.port}' if parts.port else ''}"
+        return f"{parts.scheme}://{place}{parts.path}"
+    except ValueError:
+        return source.partition("://")[0] + "://..."
 
 
 def problems(data: DataSpec) -> Iterator[str]:

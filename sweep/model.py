@@ -9,7 +9,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from sweep.datasets import Preprocessing
-from trainer import LOSSES, Dataset, Split, TrainConfig, archive, evaluate, predict
+from trainer import LOSSES, Dataset, Split, TrainConfig, archive, build_network, evaluate
+from trainer.dataset import encode
+from trainer.prediction import judge, raw_outputs, to_labels, to_predictions
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -40,12 +42,12 @@ class Model:
     def predict_proba(self, x: RawRows) -> NDArray[Any]:
         """The probability of each class (rows, classes), or of each of several labels
         (rows, labels); ValueError if the model gives none."""
-        if refusal := self.refuses_probabilities:
+        if refusal := self.lacks_probabilities:
             raise ValueError(refusal)
-        return self.outputs(x)
+        return self.predictions(self.outputs(x))
 
     @property
-    def refuses_probabilities(self) -> str:
+    def lacks_probabilities(self) -> str:
         """Why the model gives no probabilities; nothing if it does."""
         if self.preprocessing.target.task == "regression":
             return "a regression gives values and no probabilities; use predict"
@@ -57,24 +59,47 @@ class Model:
         return ""
 
     def outputs(self, x: RawRows) -> NDArray[Any]:
+        """The network's raw outputs (rows, outputs), of which the rest is made."""
+        rows, target = self.preprocessing.transform(x), self.preprocessing.target
+        network = build_network(self.config, self.parameters, rows.shape[1], target.n_outputs)
+        with np.errstate(all="ignore"):
+            return raw_outputs(network, None, rows)
+
+    def predictions(self, outputs: NDArray[Any]) -> NDArray[Any]:
         """Probabilities or scores (rows, classes or labels), or values as they were trained."""
-        rows = self.preprocessing.transform(x)
-        target = self.preprocessing.target
-        several = target.task == "multilabel"
-        return predict(self.config, self.parameters, rows, target.n_outputs, indicators=several)
+        several = self.preprocessing.target.task == "multilabel"
+        with np.errstate(all="ignore"):
+            return to_predictions(self.config, outputs.copy(), values=several)
 
     def decide(self, outputs: NDArray[Any]) -> NDArray[Any]:
-        """What `predict` makes of `outputs`."""
+        """What `predict` makes of raw outputs."""
         target = self.preprocessing.target
-        if target.task == "classification":
-            return target.labels(outputs.argmax(axis=1))
-        if target.task == "multilabel":
-            return (outputs >= 0.5).astype(np.int64)
-        return target.values(outputs)
+        if target.task == "regression":
+            return target.values(self.predictions(outputs))
+        several = target.task == "multilabel"
+        labels = to_labels(self.config, outputs.copy(), several)
+        return labels if several else target.labels(labels)
 
     def score(self, dataset: Dataset, split: Split) -> float:
         """The study's metric on one of the splits of its dataset."""
         return evaluate(self.config, self.parameters, dataset, split)[1]
+
+    def score_of(self, outputs: NDArray[Any], y: NDArray[Any]) -> float:
+        """The study's metric of raw outputs against targets as Target.encode gives them."""
+        target = self.preprocessing.target
+        rows = Split(np.zeros((len(y), 1), np.float32), y)
+        dataset = Dataset(
+            train=rows,
+            validation=rows,
+            n_classes=None if target.classes is None else len(target.classes),
+            multilabel=target.task == "multilabel",
+            target_scale=target.scale,
+            target_mean=target.mean,
+        )
+        encoded = np.empty((target.n_outputs, len(y)), outputs.dtype)
+        encode(y, encoded)
+        with np.errstate(all="ignore"):
+            return judge(self.config, dataset, outputs.copy(), y, encoded)[1]
 
     def save(self, path: Path) -> None:
         """Write the model as .npz, without pickle."""
@@ -99,3 +124,12 @@ class Model:
 def model_file(folder: Path, trial: int) -> Path:
     """Where the model of a trial is kept."""
     return folder / f"trial-{trial:05d}.npz"
+
+
+def is_sound(file: Path) -> bool:
+    """Whether there is a model in a file, whole and of this release."""
+    try:
+        Model.load(file)
+    except (OSError, archive.ArchiveError):
+        return False
+    return True

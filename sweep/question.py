@@ -6,7 +6,7 @@ from typing import Any
 from sweep import samplers, space, studyfile
 from sweep.backends import function
 from sweep.errors import StudyChanged, StudyFileError, UsageError
-from sweep.model import model_file
+from sweep.model import is_sound, model_file
 from sweep.spec import StudySpec
 from sweep.store import Row, Store, artifacts
 from sweep.warm import trials_of
@@ -26,7 +26,7 @@ def same_question(spec: StudySpec, data_fingerprint: str, known: Row, store: Sto
     same = studyfile.to_json(stored.model_copy(update={"search": search, "data": data}))
     changed = studyfile.differences(same, studyfile.to_json(spec))
     if not changed and known["data_fingerprint"] != data_fingerprint:
-        changed = [f"the rows of {spec.data.source}: not those that the study began with"]
+        changed = [f"the rows of {spec.data.name}: not those that the study began with"]
     if changed:
         raise StudyChanged(
             f"study {spec.name!r} in {store.place} asks another question than the file:\n  "
@@ -46,7 +46,7 @@ def _budgets(spec: StudySpec) -> dict[str, float | None]:
 def is_done(known: Row, store: Store) -> bool:
     """Whether nothing is left to do: the study is complete, has its model, and is not extended."""
     best = known["best"]
-    has_model = best is None or model_file(artifacts(store.place, known["name"]), best).is_file()
+    has_model = best is None or is_sound(model_file(artifacts(store.place, known["name"]), best))
     asked = any(request["request"] == "extend" for request in store.pending(known["id"]))
     own = studyfile.from_json(known["spec"]).train.function is not None
     return known["state"] == "complete" and (has_model or own) and not asked

@@ -13,9 +13,10 @@ from optuna.distributions import BaseDistribution
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from sweep import fingerprint, studyfile, tables
-from sweep.errors import SweepError
+from sweep.errors import SweepError, UsageError
 from sweep.ledger import Ledger, ledger
 from sweep.model import Model, model_file
+from sweep.retrain import retrain
 from sweep.space import active, distributions
 from sweep.spec import StudySpec, direction
 from sweep.store import Location, Row, Store, artifacts, is_free, locate
@@ -164,6 +165,16 @@ class Study:
             violations=self._violations(row),
             file=model_file(artifacts(self.place, self.name), row["number"]),
         )
+
+    def model(self, number: int) -> Model:
+        """The model of any trial, trained again as far as it was; SweepError if it cannot be."""
+        row, study = (
+            next((r for r in self._trial_rows() if r["number"] == number), None),
+            self._row(),
+        )
+        if row is None:
+            raise UsageError(f"study {self.name!r} has no trial {number}; sweep show lists them")
+        return retrain(self.spec, study["data_fingerprint"], row)
 
     @property
     def fingerprint(self) -> str:

@@ -131,12 +131,13 @@ def check_data(spec: StudySpec, dataset: Dataset) -> None:
         return
     for name in ("loss", "batch_size", "class_weight", "label_smoothing", "norm", "dtype"):
         for value in extremes(getattr(spec.space, name)):
-            fields = {"loss": extremes(spec.space.loss)[0]} | {name: value}
+            first = {key: extremes(getattr(spec.space, key))[0] for key in ("loss", "batch_size")}
+            fields = first | {name: value}
             try:
                 check_fit(TrainConfig(neurons=(1,), metric=spec.train.metric, **fields), dataset)
             except ValueError as error:
                 raise StudyFileError(
-                    f"space.{name} = {value!r} does not suit {spec.data.source}: {error}"
+                    f"space.{name} = {value!r} does not suit {spec.data.name}: {error}"
                 ) from None
 
 

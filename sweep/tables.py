@@ -1,5 +1,6 @@
 """Rows of the record as pandas tables."""
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -179,5 +180,26 @@ def write(table: pd.DataFrame, path: Path) -> None:
 
 _WRITERS: dict[str, Callable[[pd.DataFrame, Path], None]] = {
     ".parquet": lambda table, path: table.to_parquet(path, index=False),
-    ".csv": lambda table, path: table.to_csv(path, index=False),
+    ".csv": lambda table, path: guarded(table).to_csv(path, index=False),
 }
+
+FORMULA = r"^\s*[=+\-@\t\r]"
+"""How a cell begins that a spreadsheet would compute, unless it is a number."""
+
+
+def guarded(table: pd.DataFrame) -> pd.DataFrame:
+    """The same for a CSV file that a spreadsheet may open: texts that begin as a formula does have
+    an apostrophe before them."""
+    texts = [name for name in table if pd.api.types.is_string_dtype(table[name].dtype)]
+    columns = {name: table[name].map(_guarded, na_action="ignore") for name in texts}
+    return table.assign(**columns).rename(columns=_guarded)
+
+
+def _guarded(cell: Any) -> Any:
+    if not isinstance(cell, str) or not re.match(FORMULA, cell):
+        return cell
+    try:
+        float(cell)
+    except ValueError:
+        return f"'{cell}"
+    return cell

@@ -59,7 +59,7 @@ def verify(
     check_code(spec, allow_code)
     parts = datasets.load_parts(spec)
     if datasets.fingerprint(*(dataset for dataset, _ in parts)) != row["data_fingerprint"]:
-        raise Differs(f"the rows of {spec.data.source} are not those that {name!r} began with")
+        raise Differs(f"the rows of {spec.data.name} are not those that {name!r} began with")
     lease = Lease(row["id"], name, 0, "nobody")  # it only reads
     journal = Journal(store, lease)
     warm = warm_start(spec, store, lease, journal)

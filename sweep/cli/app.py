@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from sweep.cli import control, run, show, verify
+from sweep.cli import control, init, predict, run, show, verify
 from sweep.errors import SweepError
 
 INTERRUPTED = 130
@@ -21,10 +21,12 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 for command in (
+    init.init,
     run.run,
     run.resume,
     show.show,
     show.export,
+    predict.predict,
     verify.verify,
     control.pause,
     control.stop,

@@ -180,7 +180,7 @@ def _headline(spec: StudySpec) -> str:
     search = spec.search
     return (
         f"{spec.name}: {search.trials} trials of up to {spec.train.epochs} epochs on "
-        f"{spec.data.source}, {search.sampler}, {search.pruner}"
+        f"{spec.data.name}, {search.sampler}, {search.pruner}"
     )
 
 

@@ -24,7 +24,7 @@ def print_plan(spec: StudySpec) -> None:
     rows = [
         (
             "data",
-            f"{spec.data.source}: {shape.train_rows} rows to train on, "
+            f"{spec.data.name}: {shape.train_rows} rows to train on, "
             f"{shape.validation_rows} to validate, {shape.n_inputs} features",
         ),
         ("objective", ", ".join(spec.objectives)),

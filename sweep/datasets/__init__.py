@@ -8,3 +8,4 @@ from sweep.datasets.loading import load_parts as load_parts
 from sweep.datasets.loading import load_study as load_study
 from sweep.datasets.preprocessing import Preprocessing as Preprocessing
 from sweep.datasets.splits import split as split
+from sweep.datasets.values import Odd as Odd

@@ -9,29 +9,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, BinaryIO, cast
-from urllib.parse import urlsplit
 
 from sweep.datasets.problems import DataProblem
 from sweep.dataspec import is_url
+from sweep.dataspec import name_of as name_of
 
 SECONDS = 10.0
 """How long a server may take to answer, and to go on after that."""
-
-
-def name_of(source: str) -> str:
-    """A source as it can be shown to anyone: without the passwords and tokens of a URL.
-
-    The path of a file in this folder is shown as it is from here.
-    """
-    if not is_url(source):
-        path = Path(source)
-        return str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path)
-    try:
-        parts = urlsplit(source)
-        place = f"{parts.hostname or ''}{f':{parts.port}' if parts.port else ''}"
-        return f"{parts.scheme}://{place}{parts.path}"
-    except ValueError:
-        return source.partition("://")[0] + "://..."
 
 
 def endings(source: str) -> tuple[str, ...]:

@@ -231,7 +231,7 @@ def _row(name: str, row: int) -> str:
 
 
 def place(data: DataSpec, row: int) -> str:
-    """Where a row of a source is, by its number from 0: in a text file on this machine, its line."""
+    """Where a row is, by its number from 0: in a text file on this machine, its line."""
     name = name_of(data.source)
     if is_url(data.source) or format_of(data.source) is not TEXT:
         return _row(name, row)

@@ -248,6 +248,10 @@ def test_a_complete_study_whose_weights_are_gone_gets_them_again(tmp_path, path)
     with pytest.raises(SweepError, match="run the study again"):
         _ = study.best.model
     assert np.array_equal(finish(spec, path).best.model.parameters, parameters)
+    study.best.file.write_bytes(study.best.file.read_bytes()[:-100])
+    with pytest.raises(SweepError, match=r"not a whole archive.*run the study again"):
+        _ = study.best.model
+    assert np.array_equal(finish(spec, path).best.model.parameters, parameters)
 
 
 def test_a_model_that_cannot_be_written_is_an_error_of_the_store(tmp_path, path):

@@ -1,0 +1,104 @@
+"""`sweep predict`: what a study's model says of new rows."""
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from sweep.cli import options
+
+if TYPE_CHECKING:
+    from sweep.model import Model
+    from sweep.predictions import Seen
+    from sweep.results import Study
+
+STDIN = "-"
+
+
+def predict(
+    name: options.StudyName,
+    input: Annotated[
+        str, typer.Option(metavar="FILE", help="The rows, in any format of a study; - is stdin.")
+    ],
+    output: Annotated[
+        Path | None,
+        typer.Option(help="The file to write, .csv or .parquet; CSV to stdout by default."),
+    ] = None,
+    trial: Annotated[
+        int | None, typer.Option(min=0, help="The trial whose model it is; the winner by default.")
+    ] = None,
+    probabilities: Annotated[
+        bool, typer.Option("--probabilities", help="A column for the probability of each class.")
+    ] = False,
+    store: options.Store = None,
+) -> None:
+    """Predict the target of new rows with the best model of a study.
+
+    The file has the columns that the study was trained on, in any order. Those that the model does
+    not read, such as identifiers, are passed through. If the target is among them, the score is
+    told as well.
+
+    Example: sweep predict houses --input new.csv --output predictions.csv
+    """
+    from sweep import predictions
+    from sweep.datasets import Odd, files
+    from sweep.errors import UsageError
+    from sweep.results import load
+    from sweep.sinks import sink
+
+    study = load(name, store)
+    model = _model(study, trial)
+    kinds = predictions.kinds(model)
+    data = study.spec.data.model_copy(update={"source": input, "columns": kinds})
+    blocks = files.blocks(
+        sys.stdin.buffer if input == STDIN else input, data, otherwise="categorical"
+    )
+    seen = predictions.Seen()
+    try:
+        with sink(output) as write:
+            for table in predictions.predict(model, blocks, seen, probabilities=probabilities):
+                write(table)
+            if not seen.rows:
+                raise UsageError("the input has no rows to predict")
+    except Odd as odd:
+        place = f"the input, row {odd.row + 1}" if input == STDIN else files.place(data, odd.row)
+        raise UsageError(
+            f'{place}: column "{odd.column}" holds {odd.text}, which is not {odd.needed}, as the '
+            "column was in training; mend it, or leave it empty if it is missing"
+        ) from None
+    for line in _told(study, model, seen, output):
+        print(line, file=sys.stderr)
+
+
+def _model(study: "Study", trial: int | None) -> "Model":
+    from sweep.errors import UsageError
+
+    if study.spec.train.function is not None:
+        raise UsageError(
+            f"study {study.name!r} trains with {study.spec.train.function}, whose models are not "
+            "kept; predict with code of your own"
+        )
+    if trial is None or ("complete" in study.counts and trial == study.best.number):
+        return study.best.model
+    print(f"training trial {trial} again: only the winner's weights are kept", file=sys.stderr)
+    return study.model(trial)
+
+
+def _told(study: "Study", model: "Model", seen: "Seen", output: Path | None) -> list[str]:
+    """What is worth knowing of the predictions."""
+    rows = "1 row" if seen.rows == 1 else f"{seen.rows} rows"
+    lines = [f"{rows} predicted{'' if output is None else f', written to {output}'}"]
+    for column, count in seen.unseen.items():
+        common = model.preprocessing.reading.categories[column]
+        taken = "for a rare one" if len(common.rare) else "for none that it knows"
+        lines.append(
+            f'note: in {count} of them column "{column}" holds a category that training had not; '
+            f"the model takes it {taken}"
+        )
+    if seen.odd is not None:
+        lines.append(f"no score: the target in {seen.odd}")
+    if (score := seen.score(model)) is not None:
+        count = sum(map(len, seen.targets))
+        lines.append(f"{study.spec.train.metric} of the {count} rows with a target: {score:.4f}")
+    return lines
