@@ -133,6 +133,7 @@ def _share_out(
             test=part(test) if len(test) else None,
             n_classes=None if table.classes is None else len(table.classes),
             target_scale=preprocessing.target_scale if table.classes is None else None,
+            target_mean=preprocessing.target_mean if table.classes is None else None,
         )
     except ValueError as error:
         raise StudyFileError(f'data.source = "{data.source}": {error}') from None

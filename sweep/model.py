@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from sweep.datasets import Preprocessing
-from trainer import Dataset, Split, TrainConfig, archive, evaluate, predict
+from trainer import Dataset, Split, TrainConfig, archive, embeddings, evaluate, predict
 
 SCHEMA = "sweep model 1"
 
@@ -21,6 +21,8 @@ class Model:
     config: TrainConfig
     parameters: NDArray[Any]
     preprocessing: Preprocessing
+    embedding: embeddings.Embedding | None = None
+    """The TrainState's, between the two."""
 
     def predict(self, x: ArrayLike) -> NDArray[Any]:
         """Labels (rows,), or values (rows, outputs), of raw rows (rows, features)."""
@@ -40,18 +42,19 @@ class Model:
 
     def score(self, dataset: Dataset, split: Split) -> float:
         """The study's metric on one of the splits of its dataset."""
-        return evaluate(self.config, self.parameters, dataset, split)[1]
+        return evaluate(self.config, self.parameters, dataset, split, self.embedding)[1]
 
     def _outputs(self, x: NDArray[Any]) -> NDArray[Any]:
         classes = self.preprocessing.classes
         n_outputs = len(self.preprocessing.target_mean) if classes is None else len(classes)
-        return predict(self.config, self.parameters, x, n_outputs)
+        return predict(self.config, self.parameters, x, n_outputs, embedding=self.embedding)
 
     def save(self, path: Path) -> None:
         """Write the model as .npz, without pickle."""
         arrays = {
             "config": np.array(json.dumps(asdict(self.config))),
             "parameters": self.parameters,
+            **embeddings.to_arrays(self.embedding),
             **self.preprocessing.to_arrays(),
         }
         archive.write(path, arrays, SCHEMA)
@@ -62,8 +65,9 @@ class Model:
         arrays = archive.read(path, SCHEMA)
         fields = json.loads(str(arrays.pop("config")))
         config = TrainConfig(**fields | {"neurons": tuple(fields["neurons"])})
-        parameters = arrays.pop("parameters")
-        return cls(config, parameters, Preprocessing.from_arrays(arrays))
+        parameters, embedding = arrays.pop("parameters"), embeddings.from_arrays(arrays)
+        rest = {name: array for name, array in arrays.items() if not name.startswith("embedding")}
+        return cls(config, parameters, Preprocessing.from_arrays(rest), embedding)
 
 
 def model_file(folder: Path, trial: int) -> Path:
