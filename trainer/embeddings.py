@@ -121,7 +121,8 @@ class PiecewiseLinear(_Fitted):
 
     def _places(self, x: np.ndarray) -> np.ndarray:
         """Where values lie against their bins, 0 at the start and 1 at the end."""
-        places = _numbers(x, self.n_columns)[:, self.column]
+        # Not by an index, which would lay out columns one after another: batches gather rows.
+        places = _numbers(x, self.n_columns).take(self.column, axis=1)
         places -= self.start
         places /= self.width
         return places
