@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from trainer import LOSSES, OPTIMIZERS, SCHEDULES
+from trainer import EMBEDDINGS, LOSSES, OPTIMIZERS, SCHEDULES
 
 Params = Mapping[str, Any]
 Condition = Callable[[Params], bool]
@@ -41,6 +41,7 @@ def _options(key: str, table: Mapping[str, Any]) -> dict[str, Condition]:
 CONDITIONS: dict[str, Condition] = {
     **dict.fromkeys(("neurons", "activation", "norm", "dropout", "max_norm"), _hidden),
     "taper": lambda found: found["layers"] >= 2,
+    **_options("embedding", EMBEDDINGS),
     **_options("loss", LOSSES),
     **_options("optimizer", OPTIMIZERS),
     **_options("schedule", SCHEDULES),

@@ -1,12 +1,30 @@
 """What a configuration will cost: virtual time is made of it, so it measures no machine."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
 from math import ceil, fsum
 from typing import Any
 
-from trainer import Dataset, TrainConfig, summary
+import numpy as np
+
+from trainer import EMBEDDINGS, Dataset, TrainConfig, summary
+
+
+class Embedded:
+    """How many features embeddings make of training rows (rows, columns): each counted once."""
+
+    def __init__(self, x: np.ndarray) -> None:
+        self._x, self._known = x, dict[object, int]()
+
+    def features(self, config: TrainConfig) -> int:
+        """By the embedding of a configuration, which must have one."""
+        kind = EMBEDDINGS[config.embedding]
+        options: dict[str, Any] = config.options(kind.sizes)
+        key = (config.embedding, *options.values())
+        if key not in self._known:
+            self._known[key] = kind.fit(self._x, **options).n_features
+        return self._known[key]
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,6 +35,15 @@ class Shape:
     validation_rows: int
     n_inputs: int
     n_outputs: int
+    embedded: Embedded | None = field(default=None, compare=False, repr=False)
+    """Needed for configurations with an embedding only."""
+
+    def inputs(self, config: TrainConfig) -> int:
+        """Of a configuration's network: the columns, or the features of their embedding."""
+        if config.embedding == "none":
+            return self.n_inputs
+        assert self.embedded is not None
+        return self.embedded.features(config)
 
     @classmethod
     def of(cls, dataset: Dataset) -> "Shape":
@@ -25,6 +52,7 @@ class Shape:
             validation_rows=len(dataset.validation.x),
             n_inputs=dataset.n_inputs,
             n_outputs=dataset.n_outputs,
+            embedded=Embedded(dataset.train.x),
         )
 
 
@@ -37,7 +65,7 @@ factor, and only the order of their ends decides anything."""
 def work(config: TrainConfig, shape: Shape) -> tuple[float, ...]:
     """What an epoch's time is made of: itself, steps, steps x layers, rows x parameters,
     steps x parameters, rows x units."""
-    widths = (shape.n_inputs, *config.neurons, shape.n_outputs)
+    widths = (shape.inputs(config), *config.neurons, shape.n_outputs)
     parameters = sum((fan_in + 1) * fan_out for fan_in, fan_out in pairwise(widths))
     units = sum(widths)
     steps = ceil(shape.train_rows / config.batch_rows(shape.train_rows))
@@ -78,7 +106,7 @@ def flops(config: TrainConfig, shape: Shape) -> float:
 def prediction_seconds(config: TrainConfig, shape: Shape) -> float:
     """Seconds that the outputs of one row take on the reference machine, in a large batch."""
     _, _, _, rows_by_parameters, _, rows_by_units = COEFFICIENTS
-    widths = (shape.n_inputs, *config.neurons, shape.n_outputs)
+    widths = (shape.inputs(config), *config.neurons, shape.n_outputs)
     # One of the three matrix products of learning from a row.
     return rows_by_parameters * parameters(config, shape) / 3 + rows_by_units * sum(widths)
 
@@ -92,4 +120,4 @@ MEASURES: dict[str, Callable[[TrainConfig, Shape], float]] = {
 
 
 def _summary(config: TrainConfig, shape: Shape) -> Any:
-    return summary(config, shape.n_inputs, shape.n_outputs, shape.train_rows)
+    return summary(config, shape.inputs(config), shape.n_outputs, shape.train_rows)

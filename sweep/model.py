@@ -9,7 +9,16 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from sweep.datasets import Preprocessing
-from trainer import LOSSES, Dataset, Split, TrainConfig, archive, build_network, evaluate
+from trainer import (
+    LOSSES,
+    Dataset,
+    Split,
+    TrainConfig,
+    archive,
+    build_network,
+    embeddings,
+    evaluate,
+)
 from trainer.dataset import encode
 from trainer.prediction import judge, raw_outputs, to_labels, to_predictions
 
@@ -33,6 +42,8 @@ class Model:
     config: TrainConfig
     parameters: NDArray[Any]
     preprocessing: Preprocessing
+    embedding: embeddings.Embedding | None = None
+    """The TrainState's, between the two."""
 
     def predict(self, x: RawRows) -> NDArray[Any]:
         """Labels (rows,), 0 or 1 for each of several labels (rows, labels), or values
@@ -61,9 +72,11 @@ class Model:
     def outputs(self, x: RawRows) -> NDArray[Any]:
         """The network's raw outputs (rows, outputs), of which the rest is made."""
         rows, target = self.preprocessing.transform(x), self.preprocessing.target
-        network = build_network(self.config, self.parameters, rows.shape[1], target.n_outputs)
+        network = build_network(
+            self.config, self.parameters, rows.shape[1], target.n_outputs, self.embedding
+        )
         with np.errstate(all="ignore"):
-            return raw_outputs(network, None, rows)
+            return raw_outputs(network, self.embedding, rows)
 
     def predictions(self, outputs: NDArray[Any]) -> NDArray[Any]:
         """Probabilities or scores (rows, classes or labels), or values as they were trained."""
@@ -82,7 +95,7 @@ class Model:
 
     def score(self, dataset: Dataset, split: Split) -> float:
         """The study's metric on one of the splits of its dataset."""
-        return evaluate(self.config, self.parameters, dataset, split)[1]
+        return evaluate(self.config, self.parameters, dataset, split, self.embedding)[1]
 
     def score_of(self, outputs: NDArray[Any], y: NDArray[Any]) -> float:
         """The study's metric of raw outputs against targets as Target.encode gives them."""
@@ -106,6 +119,7 @@ class Model:
         arrays = {
             "config": np.array(json.dumps(asdict(self.config))),
             "parameters": self.parameters,
+            **embeddings.to_arrays(self.embedding),
             **self.preprocessing.to_arrays(),
         }
         archive.write(path, arrays, SCHEMA)
@@ -117,8 +131,8 @@ class Model:
         arrays = archive.read(path, SCHEMA)
         fields = json.loads(str(arrays.pop("config")))
         config = TrainConfig(**fields | {"neurons": tuple(fields["neurons"])})
-        parameters = arrays.pop("parameters")
-        return cls(config, parameters, Preprocessing.from_arrays(arrays))
+        parameters, embedding = arrays.pop("parameters"), embeddings.from_arrays(arrays)
+        return cls(config, parameters, Preprocessing.from_arrays(arrays), embedding)
 
 
 def model_file(folder: Path, trial: int) -> Path:

@@ -29,4 +29,4 @@ def retrain(spec: StudySpec, data_fingerprint: str, trial: Mapping[str, Any]) ->
     report, state = compute(segment, None, dataset.without_test())
     if report.outcome != "finished":
         raise SweepError(f"trial {number} could not be trained again: {report.outcome}")
-    return Model(config, state.parameters, preprocessing)
+    return Model(config, state.parameters, preprocessing, state.embedding)

@@ -24,7 +24,7 @@ from sweep.entries import FreeEntry, Range, did_you_mean, extremes
 from sweep.errors import StudyFileError, UsageError
 from sweep.spacespec import SpaceSpec, entries
 from sweep.spec import StudySpec, unsuited
-from trainer import Dataset, TrainConfig, check_fit
+from trainer import METRICS, Dataset, TrainConfig, check_defined, check_fit, check_metric
 
 Params = Mapping[str, Any]
 Space = SpaceSpec | Mapping[str, Any]
@@ -129,6 +129,7 @@ def check_data(spec: StudySpec, dataset: Dataset) -> None:
         raise StudyFileError(f"the study does not suit its data{found}:\n  {text}")
     if not isinstance(spec.space, SpaceSpec):
         return
+    _check_metrics(spec, dataset)
     for name in ("loss", "batch_size", "class_weight", "label_smoothing", "norm", "dtype"):
         for value in extremes(getattr(spec.space, name)):
             first = {key: extremes(getattr(spec.space, key))[0] for key in ("loss", "batch_size")}
@@ -139,6 +140,22 @@ def check_data(spec: StudySpec, dataset: Dataset) -> None:
                 raise StudyFileError(
                     f"space.{name} = {value!r} does not suit {spec.data.name}: {error}"
                 ) from None
+
+
+def _check_metrics(spec: StudySpec, dataset: Dataset) -> None:
+    """Those that are NaN on the validation or test rows would fail every trial, or the winner."""
+    named = [("train.metric", spec.train.metric)]
+    named += [("search.objectives", name) for name in spec.search.objectives]
+    named += [("search.constraints", name) for name in spec.search.constraints]
+    for key, name in named:
+        try:
+            if name in METRICS:
+                check_metric(name, dataset)
+                check_defined(name, dataset)
+        except ValueError as error:
+            raise StudyFileError(
+                f'{key} = "{name}" does not suit {spec.data.name}: {error}'
+            ) from None
 
 
 def check_params(space: Space, params: Params) -> dict[str, Any]:

@@ -43,6 +43,10 @@ class SpaceSpec(Table):
     taper: Entry[Taper, Range[Taper]] = 0.5
     activation: Names = str(DEFAULT.activation)
     norm: Names = DEFAULT.norm
+    embedding: Names = DEFAULT.embedding
+    bins: Entry[Count, Range[Count]] = DEFAULT.bins
+    frequencies: Entry[Count, Range[Count]] = DEFAULT.frequencies
+    frequency_scale: Entry[float, Range[float]] = DEFAULT.frequency_scale
     loss: Names = DEFAULT.loss
     huber_delta: Entry[float, Range[float]] = DEFAULT.huber_delta
     quantile: Entry[float, Range[float]] = DEFAULT.quantile

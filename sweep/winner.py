@@ -72,7 +72,7 @@ class Winner:
                 file.unlink()
 
     def _save(self, trial: Trial, state: TrainState) -> Model:
-        model = Model(trial.config, state.parameters, self.preprocessing)
+        model = Model(trial.config, state.parameters, self.preprocessing, state.embedding)
         file = model_file(self.folder, trial.number)
         try:
             model.save(file)

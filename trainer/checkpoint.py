@@ -6,8 +6,7 @@ from dataclasses import asdict
 
 import numpy as np
 
-from trainer import archive
-from trainer.embeddings import EMBEDDINGS
+from trainer import archive, embeddings
 from trainer.progress import Progress
 from trainer.state import TrainState
 
@@ -32,20 +31,13 @@ def to_arrays(state: TrainState) -> dict[str, np.ndarray]:
         "diverged": state.diverged,
         **{f"progress.{name}": value for name, value in asdict(state.progress).items()},
     }
-    arrays = {name: np.array(number) for name, number in numbers.items()} | state.arrays
-    if (embedding := state.embedding) is not None:
-        arrays["embedding"] = np.array(embedding.name)
-        arrays |= {f"embedding.{name}": part for name, part in embedding.to_arrays().items()}
-    return arrays
+    named = {name: np.array(number) for name, number in numbers.items()}
+    return named | state.arrays | embeddings.to_arrays(state.embedding)
 
 
 def from_arrays(arrays: Mapping[str, np.ndarray]) -> TrainState:
     """The state that `to_arrays` described."""
     progress = {name: array.item() for name, array in _under("progress.", arrays).items()}
-    embedding = None
-    if "embedding" in arrays:
-        kind = EMBEDDINGS[str(arrays["embedding"])]
-        embedding = kind.from_arrays(_under("embedding.", arrays))
     return TrainState(
         epoch=arrays["epoch"].item(),
         steps=arrays["steps"].item(),
@@ -55,7 +47,7 @@ def from_arrays(arrays: Mapping[str, np.ndarray]) -> TrainState:
         current=arrays.get("current"),
         average=arrays.get("average"),
         progress=Progress(**progress),
-        embedding=embedding,
+        embedding=embeddings.from_arrays(arrays),
     )
 
 

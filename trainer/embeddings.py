@@ -25,6 +25,9 @@ class _Fitted:
     options: ClassVar[tuple[str, ...]]
     """The fields of TrainConfig that `fit` takes as keywords."""
 
+    sizes: ClassVar[tuple[str, ...]]
+    """Those of them that the number of features depends on."""
+
     def to_arrays(self) -> dict[str, np.ndarray]:
         """Everything it knows, for an archive."""
         return {field.name: getattr(self, field.name) for field in fields(self)}
@@ -46,6 +49,7 @@ class PiecewiseLinear(_Fitted):
 
     name: ClassVar = "piecewise_linear"
     options: ClassVar = ("bins",)
+    sizes: ClassVar = ("bins",)
 
     column: np.ndarray
     """(features,) the column of x that each feature sees."""
@@ -117,7 +121,8 @@ class PiecewiseLinear(_Fitted):
 
     def _places(self, x: np.ndarray) -> np.ndarray:
         """Where values lie against their bins, 0 at the start and 1 at the end."""
-        places = _numbers(x, self.n_columns)[:, self.column]
+        # Not by an index, which would lay out columns one after another: batches gather rows.
+        places = _numbers(x, self.n_columns).take(self.column, axis=1)
         places -= self.start
         places /= self.width
         return places
@@ -135,6 +140,7 @@ class Periodic(_Fitted):
 
     name: ClassVar = "periodic"
     options: ClassVar = ("frequencies", "frequency_scale")
+    sizes: ClassVar = ("frequencies",)
 
     mean: np.ndarray
     """(columns,) of the training rows."""
@@ -242,3 +248,20 @@ Embedding = PiecewiseLinear | Periodic
 EMBEDDINGS: Mapping[str, type[Embedding]] = {
     kind.name: kind for kind in (Periodic, PiecewiseLinear)
 }
+
+
+def to_arrays(embedding: Embedding | None) -> dict[str, np.ndarray]:
+    """An embedding as named arrays, for an archive of other things too; none if there is none."""
+    if embedding is None:
+        return {}
+    named = {f"embedding.{name}": array for name, array in embedding.to_arrays().items()}
+    return {"embedding": np.array(embedding.name)} | named
+
+
+def from_arrays(arrays: Mapping[str, np.ndarray]) -> Embedding | None:
+    """The embedding that `to_arrays` described, if there was one, whatever else is there."""
+    if "embedding" not in arrays:
+        return None
+    prefix = "embedding."
+    named = {k.removeprefix(prefix): v for k, v in arrays.items() if k.startswith(prefix)}
+    return EMBEDDINGS[str(arrays["embedding"])].from_arrays(named)

@@ -113,7 +113,7 @@ def _measure(segment: Segment, state: Any, dataset: Dataset) -> Metrics:
     """The further metrics that the segment asks for, on the validation rows."""
     configs = {name: replace(segment.config, metric=name) for name in segment.metrics}
     return tuple(
-        (name, evaluate(config, state.parameters, dataset, dataset.validation)[1])
+        (name, evaluate(config, state.parameters, dataset, dataset.validation, state.embedding)[1])
         for name, config in configs.items()
     )
 

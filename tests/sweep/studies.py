@@ -40,6 +40,16 @@ workers = 4
 """
 
 
+EMBEDDED = SMALL.replace(
+    "[space]",
+    """[space]
+embedding = ["none", "piecewise_linear", "periodic"]
+bins = { low = 2, high = 16, log = true }
+frequencies = { low = 1, high = 8 }
+frequency_scale = { low = 0.01, high = 1.0, log = true }""",
+)
+
+
 def write(folder: Path, text: str = SMALL) -> Path:
     """A study file in this folder."""
     file = folder / "study.toml"
@@ -47,9 +57,9 @@ def write(folder: Path, text: str = SMALL) -> Path:
     return file
 
 
-def small(folder: Path, **search: Any) -> StudySpec:
-    """The small study, with other values in its [search] table."""
-    lines = SMALL.strip().splitlines()
+def small(folder: Path, text: str = SMALL, **search: Any) -> StudySpec:
+    """The small study, or another, with other values in its [search] table."""
+    lines = text.strip().splitlines()
     keys = {line.split(" = ")[0] for line in lines}
     for key, value in search.items():
         if key in keys:

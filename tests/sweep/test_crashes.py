@@ -15,17 +15,18 @@ from sweep.orchestrator import Ended, run
 from sweep.store import Store
 from tests.sweep import invariants
 from tests.sweep.doom import POINTS, Doom, PerilousCheckpoints, PerilousStore, perilous
-from tests.sweep.studies import finish, small
+from tests.sweep.studies import EMBEDDED, SMALL, finish, small
 
 ROOT = Path(__file__).parents[2]
 SEARCH = {"trials": 10, "sampler": "random", "workers": 3}
+TEXTS = {"small": SMALL, "embedded": EMBEDDED}
 
 
 def kill_this_process(point: str) -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-def drive(folder: Path, doom: Doom, **search: object) -> None:
+def drive(folder: Path, doom: Doom, text: str = SMALL, **search: object) -> None:
     """Run the study with a driver that may die; each trial has checkpoints."""
     PerilousCheckpoints.doom = doom
     with (
@@ -34,15 +35,17 @@ def drive(folder: Path, doom: Doom, **search: object) -> None:
         patch.object(loop, "GROUP", 0.0),  # else how often it writes depends on the clock
         PerilousStore(folder / "sweep.db", doom) as store,
     ):
-        events = run(small(folder, **SEARCH | search), store, perilous(SerialBackend, doom))
+        events = run(small(folder, text, **SEARCH | search), store, perilous(SerialBackend, doom))
         *_, last = events
     assert last == Ended("complete")
 
 
-def killed(folder: Path, point: str, time: int, trials: int = SEARCH["trials"]) -> None:
+def killed(
+    folder: Path, point: str, time: int, trials: int = SEARCH["trials"], text: str = "small"
+) -> None:
     """Have a child process drive the study and be killed at a point."""
     command = [sys.executable, "-m", "tests.sweep.test_crashes"]
-    arguments = [str(folder), point, str(time), str(trials)]
+    arguments = [str(folder), point, str(time), str(trials), text]
     child = subprocess.run(
         [*command, *arguments], cwd=ROOT, capture_output=True, text=True, timeout=120, check=False
     )
@@ -80,6 +83,19 @@ def test_a_killed_driver_loses_nothing(tmp_path, whole, point):
     assert left == []
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("point", [point for point in POINTS if point.startswith("checkpoint")])
+def test_a_killed_driver_keeps_embeddings(tmp_path, point):
+    """A study of embeddings goes on from the states on disk to the table of a whole run."""
+    spec = small(tmp_path, EMBEDDED, **SEARCH)
+    finish(spec, tmp_path / "whole.db")
+    for time in (3, 2):
+        killed(tmp_path, point, time, text="embedded")
+    finish(spec, tmp_path / "sweep.db")
+    whole = invariants.table(tmp_path / "whole.db", "small")
+    invariants.check(tmp_path / "sweep.db", "small", like=whole)
+
+
 def test_every_point_is_passed(tmp_path):
     """A name that no driver comes by would test nothing."""
     doom = Doom()
@@ -89,5 +105,6 @@ def test_every_point_is_passed(tmp_path):
 
 
 if __name__ == "__main__":
-    place, point, time, trials = sys.argv[1:]
-    drive(Path(place), Doom(point, int(time), kill_this_process), trials=int(trials))
+    place, point, time, trials, text = sys.argv[1:]
+    doom = Doom(point, int(time), kill_this_process)
+    drive(Path(place), doom, TEXTS[text], trials=int(trials))

@@ -11,7 +11,7 @@ import pytest
 
 from sweep.fingerprint import fingerprint
 from sweep.results import load
-from tests.sweep.studies import finish, small
+from tests.sweep.studies import EMBEDDED, SMALL, finish, small
 
 ROW = {
     "number": 0,
@@ -54,12 +54,12 @@ def test_a_table_is_the_same_twice(tmp_path, sampler, pruner):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("cpus", [1, 2])
-def test_ray_gives_the_table_of_one_process(tmp_path, cpus):
+@pytest.mark.parametrize(("cpus", "text"), [(1, SMALL), (2, SMALL), (2, EMBEDDED)])
+def test_ray_gives_the_table_of_one_process(tmp_path, cpus, text):
     """Ray with one CPU and with two gives the table of the serial backend."""
     from sweep.backends.ray import RayBackend
 
-    spec = small(tmp_path, trials=60)
+    spec = small(tmp_path, text, trials=60)
     on_ray = finish(spec, tmp_path / "ray.db", partial(RayBackend, cpus=cpus))
     assert on_ray.fingerprint == finish(spec, tmp_path / "serial.db").fingerprint
 
@@ -83,10 +83,12 @@ def test_a_cluster_gives_the_table_of_one_process(tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("backend", ["serial", "ray"])
-def test_a_killed_run_goes_on_to_the_same_table(tmp_path, backend):
+@pytest.mark.parametrize(
+    ("backend", "text"), [("serial", SMALL), ("ray", SMALL), ("serial", EMBEDDED)]
+)
+def test_a_killed_run_goes_on_to_the_same_table(tmp_path, backend, text):
     """A process killed with SIGKILL half way, and run again, gives the table of a whole run."""
-    spec = small(tmp_path, trials=200)
+    spec = small(tmp_path, text, trials=200)
     path = tmp_path / "killed.db"
     command = [sys.executable, "-m", "sweep.cli", "run", str(tmp_path), "--store", str(path)]
     command += ["--backend", backend, *(["--cpus", "2"] if backend == "ray" else [])]

@@ -25,7 +25,17 @@ from sweep.space import (
     trial_config,
 )
 from sweep.spec import SpaceSpec
-from trainer import ACTIVATIONS, LOSSES, NORMS, OPTIMIZERS, SCHEDULES, Dataset, Split, TrainConfig
+from trainer import (
+    ACTIVATIONS,
+    EMBEDDINGS,
+    LOSSES,
+    NORMS,
+    OPTIMIZERS,
+    SCHEDULES,
+    Dataset,
+    Split,
+    TrainConfig,
+)
 from trainer.training import run
 
 optuna.logging.set_verbosity(optuna.logging.ERROR)
@@ -240,7 +250,6 @@ def test_space_has_every_field():
     """The space names the fields of TrainConfig and the number of layers, in one order."""
     fields = list(TrainConfig.__dataclass_fields__)
     apart = {"epochs", "metric", "record_layers"}
-    apart |= {"embedding", "bins", "frequencies", "frequency_scale"}  # of the trainer alone so far
     searched = [name for name in fields if name not in apart]
     assert set(SpaceSpec.model_fields) == {"layers", "widths", "taper", *searched}
     defaults = train_config(spec(), {})
@@ -267,6 +276,9 @@ OPTIONS = {
     "neurons": (3, 4),
     "activation": ("relu", "tanh"),
     "norm": ("none", "layer"),
+    "bins": (2, 5),
+    "frequencies": (1, 2),
+    "frequency_scale": (0.1, 1.0),
     "huber_delta": (0.5, 5.0),
     "quantile": (0.3, 0.7),
     "optimizer": ("sgd", "adam"),
@@ -302,9 +314,12 @@ CHOICES = [
 ]
 
 
-@pytest.mark.parametrize("loss", ["huber", "quantile", "mean_squared"])
+@pytest.mark.parametrize(
+    ("loss", "embedding"),
+    [("huber", "none"), ("quantile", "piecewise_linear"), ("mean_squared", "periodic")],
+)
 @pytest.mark.parametrize("chosen", CHOICES, ids=lambda chosen: chosen["optimizer"])
-def test_conditions_are_the_trainer_s(chosen, loss):
+def test_conditions_are_the_trainer_s(chosen, loss, embedding):
     """A parameter is left out exactly where training is the same, bit for bit, without it.
 
     Asked of the trainer itself, with each of the two values.
@@ -314,7 +329,13 @@ def test_conditions_are_the_trainer_s(chosen, loss):
     y = x.sum(axis=1, keepdims=True)
     # What is learned makes the validation rows worse, so that plateaus are reached at once.
     dataset = Dataset(Split(x[:30], y[:30]), Split(x[30:], -y[30:]))
-    fixed = chosen | {"loss": loss, "widths": "funnel", "neurons": 4, "batch_size": "full"}
+    fixed = chosen | {
+        "loss": loss,
+        "embedding": embedding,
+        "widths": "funnel",
+        "neurons": 4,
+        "batch_size": "full",
+    }
     fixed |= {"l2": 0.01, "learning_rate": 0.1}
     for name, (one, other) in OPTIONS.items():
         if name in ("optimizer", "schedule") or (name == "plateau" and chosen["plateau"]):
@@ -333,11 +354,12 @@ def test_conditions_are_the_trainer_s(chosen, loss):
         assert same == (name not in settings(study.space, {name: one})), name
 
 
-@pytest.mark.parametrize("lead", ["loss", "optimizer", "schedule"])
+@pytest.mark.parametrize("lead", ["embedding", "loss", "optimizer", "schedule"])
 def test_conditions_follow_what_they_depend_on(lead):
     """Whether a parameter has an effect is known once those before it are."""
     order = list(SpaceSpec.model_fields)
-    table = {"loss": LOSSES, "optimizer": OPTIMIZERS, "schedule": SCHEDULES}[lead]
+    tables = {"embedding": EMBEDDINGS, "loss": LOSSES}
+    table = (tables | {"optimizer": OPTIMIZERS, "schedule": SCHEDULES})[lead]
     options = {name for entry in table.values() for name in entry.options}
     assert options
     assert all(order.index(lead) < order.index(name) for name in options)

@@ -66,6 +66,13 @@ def test_is_a_training_on_the_features(name, changes):
 
 
 @NAMES
+def test_rows_of_features_lie_together(name):
+    """As batches gather them: column by column in memory, an epoch takes several times as long."""
+    x = classes().train.x
+    assert EMBEDDINGS[name].fit(x).transform(x).flags.c_contiguous
+
+
+@NAMES
 def test_is_fitted_to_training_rows(name):
     """Other validation rows leave it as it is; the options of the configuration reach it."""
     config, dataset = configured(name), classes()
