@@ -17,7 +17,7 @@ from sweep.datasets import Preprocessing
 from sweep.dispatch import Dispatch
 from sweep.errors import StudyFailed, SweepError
 from sweep.journal import Journal
-from sweep.loop import Ended, Event, Loop, Opened, Ready
+from sweep.loop import Ended, Event, Loop, Notice, Opened, Ready
 from sweep.question import check, check_code, is_done, same_question
 from sweep.spec import StudySpec
 from sweep.store import Batch, Lease, Store, artifacts
@@ -47,7 +47,7 @@ def run(
     one that is known to be gone), StudyFailed if its first trials all end in an error, UsageError
     if it has a trainer of the user's own and `allow_code` is not set.
     """
-    parts = _load(spec)
+    parts, notes = _load(spec)
     data_fingerprint = datasets.fingerprint(*(dataset for dataset, _ in parts))
     known = store.find(spec.name)
     if known is None or not store.trials(known["id"]):
@@ -70,7 +70,10 @@ def run(
             if not (recorded := len(store.trials(lease.study))):
                 begun = {"spec": studyfile.to_json(spec), "data_fingerprint": data_fingerprint}
                 store.write(lease, Batch(), **begun)
+            elif known is not None and known["spec"]["data"]["source"] != spec.data.source:
+                store.write(lease, Batch(), spec=studyfile.to_json(spec))  # they were moved
             yield Opened(spec, recorded)
+            yield from map(Notice, notes)
             with start_backend(tuple(dataset.without_test() for dataset, _ in parts)) as backend:
                 store.session(lease, cpus=backend.cpus, ready=datetime.now(UTC))
                 yield Ready(backend.cpus)
@@ -85,11 +88,11 @@ def run(
     yield Ended(final["state"])
 
 
-def _load(spec: StudySpec) -> list[tuple[Dataset, Preprocessing]]:
-    parts = datasets.load_parts(spec)
-    for dataset, _ in parts:
+def _load(spec: StudySpec) -> datasets.Loaded:
+    loaded = datasets.load_study(spec)
+    for dataset, _ in loaded.parts:
         space.check_data(spec, dataset)
-    return parts
+    return loaded
 
 
 def _carry_out(

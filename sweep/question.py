@@ -36,7 +36,7 @@ def same_question(spec: StudySpec, data_fingerprint: str, known: Row, store: Sto
     if spec.search.trials > stored.search.trials:
         budgets = {name: value for name, value in _budgets(spec).items() if value is not None}
         store.request(spec.name, "extend", {"trials": spec.search.trials, **budgets})
-    return stored
+    return stored.model_copy(update={"data": data})
 
 
 def _budgets(spec: StudySpec) -> dict[str, float | None]:

@@ -15,7 +15,7 @@ SUGGESTIONS = 5
 
 def print_plan(spec: StudySpec) -> None:
     """The question, the rungs, the first trials and their predicted time; nothing is trained."""
-    parts = datasets.load_parts(spec)
+    parts, notes = datasets.load_study(spec)
     for dataset, _ in parts:
         space.check_data(spec, dataset)
     shape = Shape.of(parts[0][0])
@@ -31,6 +31,7 @@ def print_plan(spec: StudySpec) -> None:
         ("searched", searched or "nothing: every key is constant"),
         ("sampler", search.sampler),
         ("pruner", search.pruner),
+        *(("note", note) for note in notes),
         *_rungs(spec),
         ("trials", f"{search.trials}, {search.workers} at a time in virtual order"),
     ]

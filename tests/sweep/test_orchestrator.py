@@ -10,12 +10,13 @@ from sweep.backends import Report, Result
 from sweep.backends.serial import SerialBackend
 from sweep.dispatch import ATTEMPTS
 from sweep.errors import StoreError, StudyChanged, StudyFailed, StudyLocked, SweepError
-from sweep.loop import Ended, Opened, Ready
+from sweep.loop import Ended, Notice, Opened, Ready
 from sweep.model import Model, model_file
 from sweep.results import load
 from sweep.steps import Begin, Decide
 from sweep.store import Store, artifacts
-from tests.sweep.studies import events, finish, small
+from tests.sweep.studies import events, finish, small, write
+from tests.sweep.tables import table
 
 
 @pytest.fixture
@@ -270,3 +271,54 @@ def test_more_workers_than_trials(tmp_path, path):
     """A number of virtual workers without end begins only the trials that there are."""
     study = finish(small(tmp_path, trials=2, workers=2_000_000_000), path)
     assert len(study.trials) == 2
+
+
+def test_what_is_odd_about_the_data_is_said_first(tmp_path, path):
+    """Dropped columns and rare classes are told when a study begins, and again when it goes on."""
+    frame = table().assign(row=np.arange(200), dear=["yes"] * 4 + ["no"] * 196)
+    frame.to_csv(tmp_path / "homes.csv", index=False)
+    text = """
+    [data]
+    source = "homes.csv"
+    target = "dear"
+    [space]
+    neurons = [2, 4]
+    [train]
+    epochs = 1
+    [search]
+    trials = 2
+    """
+    spec = studyfile.load(write(tmp_path, text))
+    stop = threading.Event()
+    for _ in range(2):
+        stop.set()
+        said = [e.text for e in events(spec, path, stop=stop) if isinstance(e, Notice)]
+        assert "not learned from: row (it numbers the rows" in said[0]
+        assert "only 2 % of the rows are of class yes" in said[1]
+
+
+def test_rows_that_were_moved_are_the_same_rows(tmp_path, path):
+    """A study goes on with its file elsewhere, and remembers where; other rows are refused."""
+    text = """
+    [data]
+    source = "homes.csv"
+    target = "dear"
+    [space]
+    learning_rate = { low = 0.01, high = 0.1 }
+    [train]
+    epochs = 1
+    [search]
+    trials = 1
+    """
+    places = [tmp_path / name / "homes" for name in ("old", "new")]
+    for place in places:
+        place.mkdir(parents=True)
+        table().to_csv(place / "homes.csv", index=False)
+    assert len(finish(studyfile.load(write(places[0], text)), path).trials) == 1
+    (places[0] / "homes.csv").unlink()
+    again = finish(studyfile.load(write(places[1], text.replace("trials = 1", "trials = 2"))), path)
+    assert len(again.trials) == 2
+    assert again.spec.data.source == str(places[1] / "homes.csv")
+    table(seed=1).to_csv(places[1] / "homes.csv", index=False)
+    with pytest.raises(StudyChanged, match=r"the rows of .*homes.csv: not those that the study"):
+        finish(studyfile.load(write(places[1], text.replace("trials = 1", "trials = 3"))), path)
