@@ -1,35 +1,15 @@
-"""The study file that `sweep init` proposes for a table: what is decided, and why, a line each."""
+"""The study file that `sweep init` proposes for a table: what is decided, and why."""
 
-import json
-import textwrap
 from collections.abc import Iterator
-from dataclasses import asdict
 from typing import Any, NamedTuple
 
+from sweep.commented import Choice, assignment, comment, toml, toml_key
 from sweep.datasets.columns import inputs
-from sweep.datasets.fetch import name_of
-from sweep.datasets.problems import listed, on_one_line, shown
+from sweep.datasets.problems import listed, shown
 from sweep.datasets.survey import Survey
 from sweep.dataspec import SOURCES
 
-WIDTH = 96
-"""Of a line of comment."""
 MOST_CATEGORIES = 32
-MOST_TOLD = 30
-"""Columns that are gone through for what is dropped."""
-TOLD = (
-    *("task", "positive", "split", "scaling", "loss", "class_weight", "neurons", "batch_size"),
-    *("epochs", "metric", "trials", "pruner", "replicates", "workers"),
-)
-"""The keys whose reasons are printed."""
-
-
-class Choice(NamedTuple):
-    """A key of the study file, its value, and why it has that."""
-
-    key: str
-    value: Any
-    why: str = ""
 
 
 class Size(NamedTuple):
@@ -51,6 +31,8 @@ SIZES = (
     Size(float("inf"), (2, 4), (64, 512), (1024, 8192), 9, 30),
 )
 
+MOST_BINNED = 30
+"""Columns of numbers: with more, their bins would be too many inputs."""
 FEW = 400
 """Rows for training, below which a single share for validation judges by chance."""
 FOLDS = 5
@@ -61,14 +43,14 @@ RARE_ROWS = 25
 def proposal(found: Survey, name: str, source: str, cpus: int) -> str:
     """A study file in TOML: `source` is as the file is to say it, `cpus` are this machine's."""
     lines = [
-        *_comment(_TITLE.format(target=listed(found.data.target) or "its target", source=source)),
+        *comment(_TITLE.format(target=listed(found.data.target) or "its target", source=source)),
         "",
-        f"name = {_toml(name)}",
+        f"name = {toml(name)}",
     ]
     for section, choices in decided(found, source, cpus).items():
-        lines += ["", *_comment(_SECTIONS[section]), f"[{section}]"]
+        lines += ["", *comment(_SECTIONS[section]), f"[{section}]"]
         for choice in choices:
-            lines += _lines(choice)
+            lines += assignment(choice)
         if section == "data":
             lines += _about_columns(found)
     return "\n".join(lines) + "\n"
@@ -83,59 +65,6 @@ def decided(found: Survey, source: str, cpus: int) -> dict[str, tuple[Choice, ..
         "train": tuple(_train(found, size)),
         "search": tuple(_search(found, size, cpus)),
     }
-
-
-def record(found: Survey, source: str, cpus: int) -> dict[str, Any]:
-    """What was found and decided in JSON values."""
-    return {
-        "schema": "sweep.init/1",
-        "rows": found.rows,
-        "target": found.data.target,
-        "task": found.task.task,
-        "columns": [asdict(column) for column in found.columns],
-        "notes": found.notes,
-        "decided": [
-            {"table": table} | choice._asdict()
-            for table, choices in decided(found, source, cpus).items()
-            for choice in choices
-        ],
-    }
-
-
-def summary(found: Survey, seconds: float, cpus: int) -> Iterator[str]:
-    """What was found, what was decided and why, and how long it takes, a line each.
-
-    `seconds` is the CPU time of the study, by prediction.
-    """
-    name = name_of(found.data.source)
-    yield f"{name}: {found.rows} rows, {len(found.columns)} columns beside the target"
-    for kind in ("numeric", "boolean", "categorical", "date"):
-        if names := tuple(column.name for column in found.columns if column.kind == kind):
-            yield f"  {kind:<13}{len(names)}: {listed(names)}"
-    for column in found.columns[:MOST_TOLD]:
-        if column.kind == "drop":
-            yield f"  {'dropped':<13}{shown(column.name)}: {column.reason}"
-    if gaps := [column for column in found.columns if column.missing and column.kind != "drop"]:
-        worst = max(gaps, key=lambda column: column.missing)
-        share = 100 * worst.missing / found.rows
-        yield (
-            f"  {'missing':<13}values of {len(gaps)} columns, most in {shown(worst.name)} "
-            f"({share:.2g} % of the rows)"
-        )
-    if found.task.is_imbalanced:
-        least = 100 * min(found.task.shares)
-        yield f"  {'imbalance':<13}the rarest class is {least:.2g} % of the rows"
-    yield from (f"  {'note':<13}{note}" for note in found.notes)
-    yield "decided"
-    tables = decided(found, "", cpus)
-    for key, choice in ((choice.key, choice) for table in tables.values() for choice in table):
-        if key in TOLD and choice.why:
-            yield f"  {key:<13}{_toml(choice.value)}: {choice.why}"
-    trials = next(choice.value for choice in tables["search"] if choice.key == "trials")
-    yield (
-        f"  {'time':<13}about {_duration(seconds / cpus)} for {trials} trials on the {cpus} CPUs "
-        "here"
-    )
 
 
 def _data(found: Survey, source: str) -> Iterator[Choice]:
@@ -169,6 +98,10 @@ def _data(found: Survey, source: str) -> Iterator[Choice]:
 
 def _space(found: Survey, size: Size) -> Iterator[Choice]:
     rows, task = _train_rows(found), found.task
+    if _has_bins(found):
+        why = "numbers as they are, or each by the bins that it is in: better for most tables"
+        yield Choice("embedding", ["none", "piecewise_linear"], why)
+        yield Choice("bins", _range(8, 64) | {"step": 8})
     yield Choice("layers", _range(*size.layers))
     why = f"for {rows} rows to learn from and about {_inputs(found)} inputs"
     yield Choice("neurons", _range(*size.neurons, log=True), why)
@@ -245,6 +178,12 @@ def _folds(found: Survey) -> bool:
     return _train_rows(found) < FEW and least >= 4 * FOLDS and found.marks is None
 
 
+def _has_bins(found: Survey) -> bool:
+    """Whether bins of the columns of numbers are worth their inputs, and have enough rows."""
+    numbers = sum(column.kind in ("numeric", "date") for column in found.columns)
+    return 1 <= numbers <= MOST_BINNED and _train_rows(found) >= FEW
+
+
 def _train_rows(found: Survey) -> int:
     """About how many rows there are to learn from."""
     if not found.marks:
@@ -261,86 +200,34 @@ def _about_columns(found: Survey) -> list[str]:
     """What the columns are taken for, as comments, and how to say otherwise."""
     if found.data.source in SOURCES:
         return []
-    lines = ["", *_comment("What the columns are taken for:")]
+    lines = ["", *comment("What the columns are taken for:")]
     for kind in ("numeric", "boolean", "categorical", "date"):
         if names := tuple(column.name for column in found.columns if column.kind == kind):
-            lines += _comment(f"  {kind}: {listed(names, 40)}")
+            lines += comment(f"  {kind}: {listed(names, 40)}")
     dropped = [column for column in found.columns if column.kind == "drop"]
     lines += [
         line
         for column in dropped[:20]
-        for line in _comment(f"  not learned from: {shown(column.name)}, as {column.reason}")
+        for line in comment(f"  not learned from: {shown(column.name)}, as {column.reason}")
     ]
     if len(dropped) > 20:
-        lines += _comment(f"  and {len(dropped) - 20} more")
+        lines += comment(f"  and {len(dropped) - 20} more")
     example = dropped[0] if dropped else found.columns[0]
     other = "categorical" if example.kind != "categorical" else "drop"
-    lines += _comment(
+    lines += comment(
         "If one is taken wrongly, say what it is: numeric, boolean, categorical, date or drop:"
     )
-    lines += [f"# columns = {{ {_key(example.name)} = {_toml(other)} }}"]
+    lines += [f"# columns = {{ {toml_key(example.name)} = {toml(other)} }}"]
     if dates := [column.name for column in found.columns if column.kind == "date"]:
-        lines += _comment(
+        lines += comment(
             "If the network is to predict what comes after, let it be judged by the latest rows:"
         )
-        lines += ['# split = "time"', f"# by = {_toml(dates[0])}"]
+        lines += ['# split = "time"', f"# by = {toml(dates[0])}"]
     return lines
-
-
-def _lines(choice: Choice) -> list[str]:
-    """A key and its value, with the reason beside it or, if that is long, above."""
-    line = f"{_key(choice.key)} = {_toml(choice.value)}"
-    if not choice.why:
-        return [line]
-    if len(line) + len(choice.why) + 4 <= WIDTH:
-        return [f"{line}  # {choice.why}"]
-    return [*_comment(choice.why), line]
-
-
-def _comment(text: str) -> list[str]:
-    return [
-        f"# {line}"
-        for part in text.split("\n")
-        for line in textwrap.wrap(
-            on_one_line(part),
-            WIDTH - 2,
-            subsequent_indent="    " if part.startswith(" ") else "",
-            break_long_words=False,
-            break_on_hyphens=False,
-            drop_whitespace=True,
-            replace_whitespace=False,
-        )
-    ]
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 90:
-        return f"{max(10, round(seconds, -1)):.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
 def _range(low: float, high: float, *, log: bool = False) -> dict[str, Any]:
     return {"low": low, "high": high} | ({"log": True} if log else {})
-
-
-def _key(name: str) -> str:
-    is_bare = name.isascii() and name.replace("_", "").replace("-", "").isalnum()
-    return name if is_bare else _toml(name)
-
-
-def _toml(value: Any) -> str:
-    """A value as TOML writes it."""
-    if isinstance(value, dict):
-        return "{ " + ", ".join(f"{_key(k)} = {_toml(v)}" for k, v in value.items()) + " }"
-    if isinstance(value, list):
-        return "[" + ", ".join(map(_toml, value)) + "]"
-    if isinstance(value, str):
-        # As JSON, but for one character that only TOML does not allow.
-        return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
-    if isinstance(value, float) and value and abs(value) < 1e-3:
-        mantissa, exponent = f"{value:e}".split("e")
-        return f"{float(mantissa):g}e{int(exponent)}"
-    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 _TITLE = (

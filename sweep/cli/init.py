@@ -65,8 +65,9 @@ def init(
     data = _data(str(Path(table).expanduser().absolute()) if local else table, target or [], task)
     _check_target(table, data)
 
+    from sweep.cli.found import record, summary
     from sweep.datasets.survey import survey
-    from sweep.proposal import proposal, record, summary
+    from sweep.proposal import proposal
     from sweep.speed import slowness
 
     found = survey(data)

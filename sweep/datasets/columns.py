@@ -145,12 +145,6 @@ def _is_identifier(name: str) -> bool:
     return name.lower() in IDENTIFIERS or name.lower().endswith("_id") or name.endswith("Id")
 
 
-def counts(columns: Collection[Column]) -> dict[str, int]:
-    """How many columns there are of each kind, the most frequent first."""
-    kinds = [column.kind for column in columns]
-    return {kind: kinds.count(kind) for kind in sorted(set(kinds), key=kinds.count, reverse=True)}
-
-
 def inputs(columns: Collection[Column], max_categories: int) -> int:
     """About how many inputs of a network the columns become."""
     widths = {"numeric": 1, "boolean": 1, "date": 6, "drop": 0}

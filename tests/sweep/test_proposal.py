@@ -13,13 +13,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from sweep import datasets, space, studyfile
+from sweep.cli.found import summary
 from sweep.cost import Shape
 from sweep.datasets.columns import Column
 from sweep.datasets.survey import Survey, likely_targets, survey
 from sweep.datasets.task import Task
 from sweep.dataspec import DataSpec
 from sweep.errors import StudyFileError
-from sweep.proposal import SIZES, decided, proposal, summary
+from sweep.proposal import SIZES, decided, proposal
 from sweep.spec import METRICS, suited
 from tests.sweep.tables import frames, table
 
@@ -51,6 +52,8 @@ FOUND = Survey(
 )
 
 
+WIDE = tuple(Column(f"c{i}", "numeric", "numbers from 0 to 9", 0, 100) for i in range(64))
+TEXTS = (Column("colour", "categorical", "3 different texts", 0, 3),)
 TWO = DataSpec(source="t.csv", target=("y", "z"))
 
 
@@ -104,6 +107,10 @@ CASES = {
     ),
     "hardly any rows": ({"rows": 20}, {"space.batch_size": "full"}),
     "many rows": ({"rows": 200_000}, {"data.validation": 0.1, "search.replicates": None}),
+    "numbers by their bins": ({}, {"space.embedding": ["none", "piecewise_linear"]}),
+    "too few rows for bins": ({"rows": 300}, {"space.embedding": None, "space.bins": None}),
+    "too many columns for bins": ({"columns": WIDE}, {"space.embedding": None}),
+    "no numbers": ({"columns": FOUND.columns[2:] + TEXTS}, {"space.embedding": None}),
     "how it is written": (
         {"data": DataSpec(source="t.csv", target="y", charset="cp1252", decimal=",")},
         {"data.charset": "cp1252", "data.decimal": ",", "data.delimiter": None},
@@ -251,7 +258,9 @@ def refused():
 
 
 @given(frames(), st.data(), st.sampled_from(["t.csv", "t.parquet"]))
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 def test_what_is_proposed_can_be_run(tmp_path, drawn, data, name):
     """Any table is refused in words, or has a study file that loads, and whose data load."""
     frame, _ = drawn
