@@ -1,5 +1,6 @@
 """What a study asks: data, search space, training and search, as immutable validated tables."""
 
+import math
 import re
 from collections.abc import Iterator, Mapping
 from itertools import product
@@ -298,7 +299,16 @@ def _together(space: SpaceSpec, metric: str) -> Iterator[str]:
 
 
 def _data(spec: StudySpec) -> Iterator[str]:
-    return dataspec.problems(spec.data)
+    yield from dataspec.problems(spec.data)
+    if spec.data.target_scaling != "quantile":
+        return
+    named = (spec.train.metric, *spec.search.objectives, *spec.search.constraints)
+    for name in dict.fromkeys(named):
+        if name in METRICS and (METRICS[name].from_zero or METRICS[name].above > -math.inf):
+            yield (
+                f'data.target_scaling = "quantile": the metric {name} needs values as they are, '
+                "and trials would be judged by the scaled ones; use another of the two"
+            )
 
 
 _CHECKS = (_data, _across_tables, _search, _training)

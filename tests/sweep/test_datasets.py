@@ -262,7 +262,7 @@ def test_the_columns_apart(homes, tmp_path):
 def test_the_latest_rows_of_a_file_are_for_testing(homes):
     """A split by time takes the dates of the file: the model is tested on the latest."""
     frame = pd.read_csv(homes)
-    dataset, preprocessing = datasets.load(
+    dataset, _ = datasets.load(
         home(homes, ("price",), split="time", by="built", target_scaling="none")
     )
     latest = frame.sort_values("built")["price"][-len(dataset.test.y) :]
