@@ -33,6 +33,8 @@ SIZES = (
 
 MOST_BINNED = 30
 """Columns of numbers: with more, their bins would be too many inputs."""
+MANY_STEPS = 5_000
+"""Rows for training, from which on an epoch has steps enough to average over."""
 FEW = 400
 """Rows for training, below which a single share for validation judges by chance."""
 FOLDS = 5
@@ -122,6 +124,8 @@ def _space(found: Survey, size: Size) -> Iterator[Choice]:
     yield Choice("dropout", _range(0.0, 0.5), "against learning by heart, as are these two")
     yield Choice("l2", _range(1e-7, 1e-2, log=True))
     yield Choice("weight_decay", _range(1e-4, 1e-1, log=True))
+    if rows >= MANY_STEPS:
+        yield Choice("ema", 0.99, "networks are averages over about 100 steps: steadier")
     yield Choice("patience", size.epochs // 3, "epochs without a gain that end a trial")
 
 

@@ -107,6 +107,8 @@ CASES = {
     ),
     "hardly any rows": ({"rows": 20}, {"space.batch_size": "full"}),
     "many rows": ({"rows": 200_000}, {"data.validation": 0.1, "search.replicates": None}),
+    "rows enough to average": ({"rows": 10_000}, {"space.ema": 0.99}),
+    "too few rows to average": ({"rows": 8_000}, {"space.ema": None}),
     "numbers by their bins": ({}, {"space.embedding": ["none", "piecewise_linear"]}),
     "too few rows for bins": ({"rows": 300}, {"space.embedding": None, "space.bins": None}),
     "too many columns for bins": ({"columns": WIDE}, {"space.embedding": None}),
