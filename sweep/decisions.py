@@ -189,8 +189,7 @@ class _Fold:
         for limit, measure in ((search.max_parameters, parameters), (search.max_flops, flops)):
             if limit is not None and measure(trial.config, self.shape) > limit:
                 return "too_large"
-        same = spaces.configuration(self.space, trial.params)
-        first = self.first.setdefault(same, trial.number)
+        first = self.first.setdefault(trial.config, trial.number)
         if first != trial.number and not (search.repeats or by_hand):
             return "duplicate"
         self.begun += 1
@@ -200,8 +199,7 @@ class _Fold:
 
     def refuse(self, trial: Trial, outcome: str, now: float) -> Decide:
         """What the sampler is told: of a duplicate the value, of too large a trial to keep away."""
-        first = self.first.get(spaces.configuration(self.space, trial.params), trial.number)
-        values = self.values.get(first)
+        values = self.values.get(self.first.get(trial.config, trial.number))
         told = "pruned" if outcome == "too_large" else "complete" if values else "failed"
         self.history.tell(trial.number, told, values)
         return Decide(trial, 0, (), (), "pruned", outcome, None, now, self.step)

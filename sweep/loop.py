@@ -142,12 +142,13 @@ class Loop:
 
     def compare_kernels(self) -> Iterator[Event]:
         """Say so, once, if the machines of the study do not compute alike."""
-        if len(kernels := self.journal.kernels) > self.kernels:
-            self.kernels = len(kernels)
+        if len(self.journal.kernels) > self.kernels:
+            self.kernels = len(self.journal.kernels)
+            names = ", ".join(sorted(self.journal.kernels))
             yield Notice(
-                f"note: this study was computed with several sets of kernels, {', '.join(kernels)}:"
-                " the last bits of a trial depend on which it met; portable = true in the study "
-                "file makes all machines compute alike"
+                f"note: this study was computed with several sets of kernels, {names}: the last "
+                "bits of a trial depend on which it met; portable = true in the study file makes "
+                "all machines compute alike"
             )
 
     def lasts(self, segment: Segment) -> bool:

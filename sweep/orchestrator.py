@@ -50,7 +50,7 @@ def run(
     parts = _load(spec)
     data_fingerprint = datasets.fingerprint(*(dataset for dataset, _ in parts))
     known = store.find(spec.name)
-    if known is None or not store.trials(known["id"]):
+    if known is None or not store.count_trials(known["id"]):
         check(spec, store, allow_code=allow_code)
     check_code(spec, allow_code)
     if known is not None:
@@ -67,7 +67,7 @@ def run(
         with _heartbeat(store, lease):
             if known is not None and known["state"] == "failed":
                 store.clear(lease)
-            if not (recorded := len(store.trials(lease.study))):
+            if not (recorded := store.count_trials(lease.study)):
                 begun = {"spec": studyfile.to_json(spec), "data_fingerprint": data_fingerprint}
                 store.write(lease, Batch(), **begun)
             yield Opened(spec, recorded)

@@ -10,7 +10,7 @@ from sweep.backends import Report, Result
 from sweep.backends.serial import SerialBackend
 from sweep.dispatch import ATTEMPTS
 from sweep.errors import StoreError, StudyChanged, StudyFailed, StudyLocked, SweepError
-from sweep.loop import Ended, Opened, Ready
+from sweep.loop import Ended, Notice, Opened, Ready
 from sweep.model import Model, model_file
 from sweep.results import load
 from sweep.steps import Begin, Decide
@@ -266,3 +266,20 @@ def test_more_workers_than_trials(tmp_path, path):
     """A number of virtual workers without end begins only the trials that there are."""
     study = finish(small(tmp_path, trials=2, workers=2_000_000_000), path)
     assert len(study.trials) == 2
+
+
+def test_machines_that_do_not_compute_alike_are_told_of_once(tmp_path, path):
+    """A study that was begun with other kernels says so when the first result comes, once."""
+    running = events(small(tmp_path), path)
+    decided = (event for event in running if isinstance(event, Decide))
+    for _ in range(8):
+        next(decided)
+    running.close()
+    with Store(path) as store, store._database.writing() as connection:
+        connection.exec_driver_sql(
+            "UPDATE platforms SET description = json_set(description, '$.kernel', 'Zen')"
+        )
+    notices = [event.text for event in events(small(tmp_path), path) if isinstance(event, Notice)]
+    (notice,) = [text for text in notices if "several sets of kernels" in text]
+    assert "Zen (" in notice
+    assert notice.count("(") == 2

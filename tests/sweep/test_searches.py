@@ -224,6 +224,17 @@ def test_widths_come_in_three_forms(tmp_path, path, widths):
         assert list(neurons) == sorted(neurons, reverse=True)
 
 
+def test_a_funnel_that_rounds_to_a_network_that_was_is_a_duplicate(tmp_path, path):
+    """What a trial trains is compared, not how its parameters say it."""
+    space = {"widths": "funnel", "layers": 2, "neurons": 4, "taper": [0.5, 0.55, 1.0]}
+    space |= {"activation": "relu", "optimizer": "adam", "batch_size": 16, "learning_rate": 0.01}
+    spec = changed(small(tmp_path, trials=3, sampler="random"), space=space)
+    study = finish(spec, path)
+    trained = study.trials[study.trials["outcome"] != "duplicate"]
+    assert sorted(trained["params_taper"] < 1.0) == [False, True]
+    assert len(checked("small", path)) == 1
+
+
 def test_a_study_learns_from_another(tmp_path, path):
     """Its first proposals are not the random ones, and they stay when the other changes."""
     finish(studyfile.with_name(small(tmp_path, trials=40), "first"), path)
