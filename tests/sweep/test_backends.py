@@ -4,6 +4,7 @@ import json
 import math
 import os
 import signal
+import socket
 from dataclasses import replace
 
 import numpy as np
@@ -11,6 +12,7 @@ import pytest
 
 from sweep.backends import Limits, Segment
 from sweep.backends.serial import SerialBackend
+from sweep.errors import BackendError
 from tests.sweep.segments import CONFIG, iris, own
 from trainer import TrainConfig, evaluate, run
 
@@ -317,3 +319,14 @@ def test_a_state_that_cannot_travel_is_an_error(backend):
     report = alone(backend, own("unsendable", start=3, until=4), first.state).report
     assert report.outcome == "error"
     assert "cannot pickle" in report.error
+
+
+def test_an_address_that_does_not_answer_is_refused(monkeypatch):
+    """Something listens there and says nothing: that is told, where Ray would wait for minutes."""
+    from sweep.backends import cluster
+
+    monkeypatch.setattr(cluster, "ANSWER", 0.1)
+    with socket.create_server(("127.0.0.1", 0)) as deaf:
+        address = f"127.0.0.1:{deaf.getsockname()[1]}"
+        with pytest.raises(BackendError, match=r"did not answer in 0\.1 s; --address takes"):
+            cluster.connect(None, address, {})
