@@ -112,6 +112,11 @@ class Dispatch:
         """Whether a segment stays unanswered for as long as `hold` is set."""
         return self.hold and segment in self._open and segment not in self._sent
 
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing is at the backend."""
+        return not self._sent
+
     def ticks(self, segment: Segment) -> Iterator[Tick]:
         """Tick until the segment's report is there."""
         while segment not in self._reports:
@@ -242,6 +247,10 @@ class Dispatch:
         opened = self._open[segment]
         if _may_end_otherwise(report, self.limits):
             opened.losses += 1
+            if segment.trial in self._killed:
+                self._arrive(segment, report, accepted=False)
+                self._end(segment)
+                return
             if opened.losses < ATTEMPTS:
                 self._arrive(segment, report, accepted=False)
                 # The second time without the state, should that be what kills the worker.

@@ -9,7 +9,7 @@ from sweep.backends import Report, Segment
 from sweep.budget import Clock
 from sweep.control import Control
 from sweep.cost import Shape, predicted_cost
-from sweep.decisions import decisions
+from sweep.decisions import REFUSED_IN_A_ROW, decisions
 from sweep.dispatch import Dispatch, Tick
 from sweep.errors import StudyFailed
 from sweep.journal import Journal
@@ -80,6 +80,8 @@ class Loop:
     closed: bool = False
     kernels: int = 1
     """Sets of kernels that the user knows of."""
+    unsaved: bool = False
+    """Whether the user knows that checkpoints cannot be written."""
     unseen: list[Event] = field(default_factory=list)
     """Taken, but not yet durable."""
     flushed: float = 0.0
@@ -135,7 +137,9 @@ class Loop:
             yield tick
             yield from self.heed()
             yield from self.compare_kernels()
-            if self.control.leaving == "stop" and self.dispatch.starved(segment):
+            yield from self.look_at_checkpoints()
+            has_stopped = self.dispatch.is_idle and self.dispatch.starved(segment)
+            if self.control.leaving == "stop" and has_stopped:
                 raise Left("stop")
         yield from self.heed()
         return self.dispatch.take(segment)
@@ -149,6 +153,17 @@ class Loop:
                 f"note: this study was computed with several sets of kernels, {names}: the last "
                 "bits of a trial depend on which it met; portable = true in the study file makes "
                 "all machines compute alike"
+            )
+
+    def look_at_checkpoints(self) -> Iterator[Event]:
+        """Say so, once, if they cannot be written."""
+        checkpoints = self.dispatch.checkpoints
+        if checkpoints is not None and checkpoints.problem is not None and not self.unsaved:
+            self.unsaved = True
+            yield Notice(
+                f"note: checkpoints cannot be written ({checkpoints.problem}): the study goes on, "
+                "and what runs would begin anew if this process died; free some space, or give the "
+                "store another place"
             )
 
     def lasts(self, segment: Segment) -> bool:
@@ -184,6 +199,8 @@ class Loop:
         if step.state in ("running", "paused"):
             return
         self.dispatch.forget(step.trial.number)
+        if step.outcome in REFUSED_IN_A_ROW:
+            return  # it was never trained
         self.ended += 1
         self.failed += step.state == "failed"
         self.errors += step.outcome == "error"
@@ -196,8 +213,8 @@ class Loop:
             )
 
     def check_success(self) -> None:
-        """Raise StudyFailed if every trial failed."""
-        if self.failed == self.ended:
+        """Raise StudyFailed if every trial that was trained failed."""
+        if 0 < self.failed == self.ended:
             raise StudyFailed(
                 f"all {self.ended} trials of {self.spec.name!r} failed; sweep show "
                 f"{self.spec.name} says how, and the study begins anew when it is run again"

@@ -15,7 +15,7 @@ from sweep.control import Control
 from sweep.cost import Shape
 from sweep.datasets import Preprocessing
 from sweep.dispatch import Dispatch
-from sweep.errors import StudyFailed, SweepError
+from sweep.errors import StoreError, StudyFailed, StudyLocked
 from sweep.journal import Journal
 from sweep.loop import Ended, Event, Loop, Opened, Ready
 from sweep.question import check, check_code, is_done, same_question
@@ -145,8 +145,10 @@ def _heartbeat(store: Store, lease: Lease) -> Iterator[None]:
         while not done.wait(HEARTBEAT):
             try:
                 store.renew(lease)
-            except SweepError:
+            except StudyLocked:
                 return  # the next write says it, where it can be told to the user
+            except StoreError:
+                continue  # the same; but it may have come back by then
 
     thread = threading.Thread(target=renew, name="lease", daemon=True)
     thread.start()

@@ -221,8 +221,8 @@ class RayBackend:
         return ray.put(state)
 
     def close(self) -> None:
-        for reached in self._running:
-            ray.cancel(reached, force=True)
+        for ref in self._running:
+            ray.cancel(ref, force=True)
         self._running.clear()
         ray.shutdown()
 

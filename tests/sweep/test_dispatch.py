@@ -194,6 +194,22 @@ def test_a_killed_trial_ends(dataset):
     assert not dispatch.kill(0)
 
 
+def test_a_killed_trial_whose_worker_is_lost_is_not_sent_again(dataset):
+    """It was killed too late to end it, and what came back was nothing."""
+
+    class Deaf(Flaky):
+        def kill(self, segment):
+            pass
+
+    segment, journal = trial()[0], Memory()
+    dispatch = Dispatch(Deaf((dataset,), {segment: [LOST]}), journal)
+    dispatch.submit(segment, 0.0)
+    assert dispatch.kill(0)
+    (report,) = whole(dispatch, [segment])
+    assert report.outcome == "killed"
+    assert journal.causes == {segment: ["worker_lost", "killed"]}
+
+
 def test_one_trial_is_killed_and_the_others_go_on(dataset, expected):
     """All replicates of it, and none of another trial's."""
     dispatch = Dispatch(Flaky((dataset,)), Memory())
