@@ -113,9 +113,9 @@ class Dispatch:
         return self.hold and segment in self._open and segment not in self._sent
 
     @property
-    def is_idle(self) -> bool:
-        """Whether nothing is at the backend."""
-        return not self._sent
+    def is_stuck(self) -> bool:
+        """Whether nothing runs, and what waits does so for as long as `hold` is set."""
+        return self.hold and not self._sent and bool(self._open)
 
     def ticks(self, segment: Segment) -> Iterator[Tick]:
         """Tick until the segment's report is there."""

@@ -4,6 +4,7 @@ import threading
 import time
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 from sweep.backends import Report, Segment
 from sweep.budget import Clock
@@ -98,6 +99,21 @@ class Loop:
         yield from self.show()
         return left
 
+    def finish(self) -> Generator[Event, None, tuple[str, dict[str, Any]]]:
+        """Test the winner, which may have to be trained again for it: as `carry_out`, and what to
+        record of it."""
+        self.dispatch.hold = False
+        testing = self.winner.test()
+        try:
+            while True:
+                yield next(testing)
+                yield from self.heed()
+                self.leave_if_stopped()
+        except StopIteration as end:
+            return "complete", end.value
+        except Left as why:
+            return str(why), {}
+
     def take_steps(self) -> Generator[Event, None, None]:
         yield from self.heed()
         steps = decisions(self.spec, self.shape, self.journal.proposed, self.warm)
@@ -138,11 +154,14 @@ class Loop:
             yield from self.heed()
             yield from self.compare_kernels()
             yield from self.look_at_checkpoints()
-            has_stopped = self.dispatch.is_idle and self.dispatch.starved(segment)
-            if self.control.leaving == "stop" and has_stopped:
-                raise Left("stop")
+            if self.dispatch.starved(segment):
+                self.leave_if_stopped()
         yield from self.heed()
         return self.dispatch.take(segment)
+
+    def leave_if_stopped(self) -> None:
+        if self.control.leaving == "stop" and self.dispatch.is_stuck:
+            raise Left("stop")
 
     def compare_kernels(self) -> Iterator[Event]:
         """Say so, once, if the machines of the study do not compute alike."""

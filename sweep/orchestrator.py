@@ -125,8 +125,9 @@ def _carry_out(
             store.session(lease, **waited)
             if left == "complete":
                 loop.check_success()
-                dispatch.hold = False  # the winner may have to be trained again
-                return {"state": "complete"} | (yield from winner.test())
+                left, tested = yield from loop.finish()
+                if left == "complete":
+                    return {"state": "complete"} | tested
             if left != "extend":
                 dispatch.cancel()
                 return {"state": "stopped"}

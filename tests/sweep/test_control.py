@@ -9,9 +9,10 @@ from sweep.backends.simulated import SimulatedBackend
 from sweep.dispatch import Tick
 from sweep.errors import StudyFailed
 from sweep.loop import Ended, Notice, Opened
+from sweep.model import model_file
 from sweep.results import load
 from sweep.steps import Begin, Decide
-from sweep.store import Store
+from sweep.store import Store, artifacts
 from sweep.verify import verify
 from tests.sweep.studies import events, finish, small
 
@@ -132,6 +133,43 @@ def test_a_paused_study_waits_until_it_is_resumed(tmp_path, path):
     assert answers(path)[0].startswith("paused")
     assert answers(path)[1] == "going on"
     assert load("small", path).fingerprint == finish(spec, tmp_path / "whole.db").fingerprint
+
+
+ASKED = [("cancel", "stopped"), ("stop", "complete"), ("pause", "complete"), ("kill", "complete")]
+
+
+@pytest.mark.parametrize(("request_", "state"), ASKED)
+def test_requests_are_heeded_while_the_winner_is_trained_again(tmp_path, path, request_, state):
+    """What runs is the winner alone: a stop lets it end, a cancel does not; it is tested in the
+    end."""
+    spec = small(tmp_path)
+    whole = finish(spec, path)
+    model_file(artifacts(path, "small"), whole.best.number).unlink()
+    asked, ended = False, None
+    for event in events(spec, path):
+        if isinstance(event, Tick) and not asked:
+            asked = True
+            ask(path, request_, **({"trial": 3} if request_ == "kill" else {}))
+        ended = event
+    assert asked
+    assert ended == Ended(state)
+    assert answers(path)[-1] is not None
+    study = finish(spec, path)
+    assert study.state == "complete"
+    assert study.best.test == whole.best.test
+
+
+def test_the_winner_is_extended_past_while_it_is_trained_again(tmp_path, path):
+    """The study goes on to the table of the longer one."""
+    whole = finish(small(tmp_path), path)
+    model_file(artifacts(path, "small"), whole.best.number).unlink()
+    asked = False
+    for event in events(small(tmp_path), path):
+        if isinstance(event, Tick) and not asked:
+            asked = True
+            ask(path, "extend", trials=30)
+    longer = finish(small(tmp_path, trials=30), tmp_path / "longer.db")
+    assert load("small", path).fingerprint == longer.fingerprint
 
 
 def test_a_stop_is_taken_back(tmp_path, path):
