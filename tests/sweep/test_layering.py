@@ -75,7 +75,10 @@ ORDER = [
     "sweep.backends.compute",
     "sweep.backends",
     "sweep.backends.serial",
+    "sweep.backends.cluster",
+    "sweep.backends.mailbox",
     "sweep.backends.ray",
+    "sweep.backends.formula",
     "sweep.backends.simulated",
     "sweep.draws",
     "sweep.samplers",
@@ -116,7 +119,7 @@ ORDER = [
 """A module may import only from those above it. `sweep/__init__` hands on names when asked."""
 
 ONLY = {
-    "ray": {"sweep.backends.ray"},
+    "ray": {f"sweep.backends.{module}" for module in ("cluster", "mailbox", "ray")},
     "optuna": {
         "sweep.space",
         "sweep.draws",
