@@ -76,7 +76,7 @@ def read(path: str | os.PathLike[str], kind: str) -> tuple[dict[str, Any], dict[
 
 def plain(value: Any) -> Any:
     """NumPy's numbers as Python's, and sequences as tuples."""
-    if isinstance(value, np.generic):
+    if isinstance(value, (np.generic, np.ndarray)) and not value.ndim:
         return value.item()
     if isinstance(value, (list, tuple, np.ndarray)):
         return tuple(plain(item) for item in value)

@@ -42,6 +42,7 @@ ORDER = [
     "trainer.onnx",
     "trainer.modelfile",
     "trainer.rows",
+    "trainer.inputs",
     "trainer.mlp",
     "trainer.estimators",
     "trainer",
