@@ -1,12 +1,15 @@
 """A training state in an archive."""
 
+import json
 import os
 from collections.abc import Mapping
 from dataclasses import asdict
+from typing import Any
 
 import numpy as np
 
 from trainer import archive
+from trainer.config import TrainConfig
 from trainer.embeddings import EMBEDDINGS
 from trainer.progress import Progress
 from trainer.state import TrainState
@@ -36,30 +39,44 @@ def to_arrays(state: TrainState) -> dict[str, np.ndarray]:
     if (embedding := state.embedding) is not None:
         arrays["embedding"] = np.array(embedding.name)
         arrays |= {f"embedding.{name}": part for name, part in embedding.to_arrays().items()}
+    if state.config is not None:
+        arrays["config"] = np.array(json.dumps(asdict(state.config)).encode())
     return arrays
 
 
 def from_arrays(arrays: Mapping[str, np.ndarray]) -> TrainState:
     """The state that `to_arrays` described."""
-    progress = {name: array.item() for name, array in _under("progress.", arrays).items()}
-    embedding = None
+    progress = {name: array.item() for name, array in under("progress.", arrays).items()}
+    embedding = config = None
     if "embedding" in arrays:
         kind = EMBEDDINGS[str(arrays["embedding"])]
-        embedding = kind.from_arrays(_under("embedding.", arrays))
+        embedding = kind.from_arrays(under("embedding.", arrays))
+    if "config" in arrays:
+        config = config_of(json.loads(arrays["config"].item()))
     return TrainState(
         epoch=arrays["epoch"].item(),
         steps=arrays["steps"].item(),
         parameters=arrays["parameters"],
-        moments=_under("moments.", arrays),
+        moments=under("moments.", arrays),
         diverged=arrays["diverged"].item(),
         current=arrays.get("current"),
         average=arrays.get("average"),
         progress=Progress(**progress),
         embedding=embedding,
+        config=config,
     )
 
 
-def _under(prefix: str, arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+def config_of(fields: Mapping[str, Any]) -> TrainConfig:
+    """The configuration of these fields, in which JSON has made lists of tuples."""
+    made: dict[str, Any] = {
+        name: tuple(value) if isinstance(value, list) else value for name, value in fields.items()
+    }
+    return TrainConfig(**made)
+
+
+def under(prefix: str, arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """The arrays whose names start with this prefix, by the rest of their names."""
     return {
         name.removeprefix(prefix): array
         for name, array in arrays.items()

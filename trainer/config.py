@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 
 from trainer.activations import ACTIVATIONS
+from trainer.arguments import AT_LEAST
 from trainer.embeddings import EMBEDDINGS
 from trainer.initializers import INITIALIZERS
 from trainer.losses import LOSSES
@@ -187,8 +188,7 @@ def _check_numbers(config: TrainConfig) -> None:
         )
     for field, least in _INTEGERS.items():
         if not _is_integer(value := getattr(config, field), least):
-            allowed = "a positive integer" if least else "an integer of at least 0"
-            raise ValueError(f"{field} must be {allowed}, not {value!r}")
+            raise ValueError(f"{field} must be {AT_LEAST[least]}, not {value!r}")
     for field, (fits, allowed) in _NUMBERS.items():
         value = getattr(config, field)
         if value is None and field in _OPTIONAL:

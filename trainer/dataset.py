@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from trainer.arguments import check_numbers, described
 from trainer.config import TrainConfig
 from trainer.losses import LOSSES
 from trainer.metrics import METRICS
@@ -62,9 +63,9 @@ class Dataset:
         split = getattr(self, name)
         if split is None:
             return
-        _check_numbers(f"{name}.x", split.x, "features")
+        check_numbers(f"{name}.x", split.x, "features")
         if self.n_classes is None:
-            _check_numbers(f"{name}.y", split.y, "outputs")
+            check_numbers(f"{name}.y", split.y, "outputs")
         else:
             _check_labels(f"{name}.y", split.y, self.n_classes)
         if len(split.x) != len(split.y):
@@ -192,24 +193,9 @@ def row_weights(config: TrainConfig, dataset: Dataset) -> np.ndarray | None:
     return None if weights is None else weights * (len(weights) / weights.sum())
 
 
-def _check_numbers(name: str, array: np.ndarray, columns: str) -> None:
-    if not isinstance(array, np.ndarray) or array.dtype.kind not in "fiub":
-        raise ValueError(f"{name} must be an array of real numbers, not {_describe(array)}")
-    if array.ndim != 2 or 0 in array.shape:
-        raise ValueError(
-            f"{name} must have shape (rows, {columns}), at least one of each, not {array.shape}"
-        )
-    if not np.isfinite(array).all():
-        row, column = np.argwhere(~np.isfinite(array))[0]
-        raise ValueError(
-            f"{name} must be finite; row {row}, column {column} is {array[row, column]}: "
-            "fill it or drop the row"
-        )
-
-
 def _check_labels(name: str, array: np.ndarray, n_classes: int) -> None:
     if not isinstance(array, np.ndarray) or array.dtype.kind not in "iu":
-        raise ValueError(f"{name} must be an array of integer labels, not {_describe(array)}")
+        raise ValueError(f"{name} must be an array of integer labels, not {described(array)}")
     if array.ndim != 1 or not len(array):
         raise ValueError(f"{name} must have shape (rows,), at least one, not {array.shape}")
     for label in (array.min(), array.max()):
@@ -219,7 +205,7 @@ def _check_labels(name: str, array: np.ndarray, n_classes: int) -> None:
 
 def _check_weights(weights: np.ndarray, rows: int) -> None:
     if not isinstance(weights, np.ndarray) or weights.dtype.kind not in "fiub":
-        raise ValueError(f"weights must be an array of real numbers, not {_describe(weights)}")
+        raise ValueError(f"weights must be an array of real numbers, not {described(weights)}")
     if weights.shape != (rows,):
         raise ValueError(
             f"weights must have shape ({rows},), one a training row, not {weights.shape}"
@@ -228,8 +214,3 @@ def _check_weights(weights: np.ndarray, rows: int) -> None:
         worst = weights[~(np.isfinite(weights) & (weights >= 0))]
         found = worst[0] if len(worst) else "all 0"
         raise ValueError(f"weights must be finite, 0 or above, and not all 0, not {found}")
-
-
-def _describe(value: object) -> str:
-    dtype = getattr(value, "dtype", None)
-    return f"of dtype {dtype}" if dtype is not None else type(value).__name__

@@ -76,9 +76,10 @@ class MLP(BaseEstimator, Configured):  # type: ignore[misc, valid-type]
         rows = self._rows(config, X, y, sample_weight, reset=state is None, classes=classes)
         if state is None:
             self._begin()
-        elif not config.ema:
+        else:
             # What early stopping kept for going on is not of a training without it.
-            state = replace(state, current=None)
+            current = state.current if config.ema else None
+            state = replace(state, current=current, config=replace(self.config_, patience=0))
         until = 1 if state is None else state.epoch + 1
         config = replace(config, epochs=max(config.epochs, until), patience=0)
         return self._train(config, rows, state, until)

@@ -1,7 +1,6 @@
 """Many networks at once, as for the seeds or folds of one trial: small ones share each step."""
 
 import dataclasses
-import math
 import time
 from collections.abc import Sequence
 
@@ -62,6 +61,12 @@ def train_many(
 
     Raises ValueError as `run`, and where the lengths differ.
     """
+    try:
+        seeds = list(seeds)
+    except TypeError:
+        raise ValueError(
+            f"seeds must be a sequence of integers, one a network, not {seeds!r}"
+        ) from None
     count = len(seeds)
     configs = [config] * count if isinstance(config, TrainConfig) else config
     datasets = [dataset] * count if isinstance(dataset, Dataset) else dataset
@@ -73,7 +78,7 @@ def train_many(
         train(*start, until)  # refuses what cannot be trained; nothing runs yet
 
     trainings = [
-        (config, dataset, seed, state or initial_state(config, dataset, seed))
+        (config, dataset, int(seed), state or initial_state(config, dataset, seed))
         for config, dataset, seed, state in zip(configs, datasets, seeds, starts, strict=True)
     ]
     results: list[Trained] = [([], training[3]) for training in trainings]
@@ -143,29 +148,28 @@ def _run_stack(trainings: Sequence[Training], until: int | None) -> list[Trained
             scores = {i: stack.validate(i) for i in active}
         seconds = (time.perf_counter() - started) / len(active)
         for i, (validation_loss, validation_metric) in scores.items():
-            records[i].append(
-                EpochRecord(
-                    epoch=epoch + 1,
-                    learning_rate=rates[i],
-                    train_loss=losses[i],
-                    validation_loss=validation_loss,
-                    validation_metric=validation_metric,
-                    gradient_norm=norms[i],
-                    seconds=seconds,
-                )
+            record = EpochRecord(
+                epoch=epoch + 1,
+                learning_rate=rates[i],
+                train_loss=losses[i],
+                validation_loss=validation_loss,
+                validation_metric=validation_metric,
+                gradient_norm=norms[i],
+                seconds=seconds,
             )
-            diverged = not (math.isfinite(losses[i]) and math.isfinite(validation_loss))
             progress = states[i].progress
-            if not diverged:
+            if not record.diverged:
                 progress = observe(config, progress, validation_metric)
+            records[i].append(record)
             states[i] = TrainState(
                 epoch=epoch + 1,
                 steps=stack.steps,
                 parameters=stack.parameters[i].copy(),
                 moments={name: moment[i].copy() for name, moment in stack.moments.items()},
-                diverged=diverged,
+                diverged=record.diverged,
                 progress=progress,
+                config=trainings[i][0],
             )
-            if diverged:
+            if record.diverged:
                 active.remove(i)
     return list(zip(records, states, strict=True))

@@ -165,10 +165,10 @@ def test_what_does_not_fit_is_refused(tmp_path, name):
         evaluate(config, parameters, dataset, dataset.train)
     with pytest.raises(ValueError, match=missing):
         to_onnx(tmp_path / "m.onnx", config, parameters, 5, 3)
-    with pytest.raises(ValueError, match=missing):
-        run(config, dataset, 0, state=run(plain, dataset, seed=0, until=1)[1])
-    with pytest.raises(ValueError, match=f"'none' as the configuration says, not '{name}'"):
-        run(plain, dataset, 0, state=state)
+    for first, then in ((plain, config), (config, plain)):
+        words = f"'{first.embedding}' in the state and '{then.embedding}' in the configuration"
+        with pytest.raises(ValueError, match=f"embedding is {words}"):
+            run(then, dataset, 0, state=run(first, dataset, seed=0, until=1)[1])
     with pytest.raises(ValueError, match="fitted to 5 columns and the data has 2"):
         predict(config, parameters, x[:, :2], 3, embedding=state.embedding)
 

@@ -163,6 +163,15 @@ def test_read_only_rows():
         ((config(), classes(), [0, 1], []), "states must be one for each of 2 seeds, not 0"),
         ((config(), classes(), [0, -1]), "seed must be an integer of at least 0, not -1"),
         ((config(), classes(), [0, 1], None, 9), "until must be from 0"),
+        ((config(), classes(), 3), "seeds must be a sequence of integers, one a network, not 3"),
+        ((config(), classes(), None), "seeds must be a sequence of integers, .* not None"),
+        ((config(), classes(), "ab"), "seed must be an integer of at least 0, not 'a'"),
+        ((config(), classes(), [0, 1.5]), "seed must be an integer of at least 0, not 1.5"),
+        (
+            ([config()] * 2, classes(), np.arange(3)),
+            "config must be one for each of 3 seeds",
+        ),
+        (({"neurons": (3,)}, classes(), [0]), "config must be a TrainConfig"),
         ((config(), Dataset(*[Split(np.ones((20, 2)), np.ones((20, 1)))] * 2), [0]), "suit"),
     ],
 )
