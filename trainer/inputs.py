@@ -9,6 +9,8 @@ import numpy as np
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import validate_data
 
+from trainer.config import TrainConfig
+from trainer.effects import without_effect
 from trainer.modelfile import plain
 
 LARGEST = {"float32": 1e38, "float64": 1e100}
@@ -170,6 +172,16 @@ def check_parameters(model: Any) -> None:
             "random_state must be None, an integer from 0 to 2**32 - 1 or a RandomState, "
             f"not {_shown(model.random_state)}"
         )
+
+
+def warn_of_idle(model: Any, config: TrainConfig) -> None:
+    """Warn of every parameter of an estimator that does nothing beside the others."""
+    idle = without_effect(config)
+    if model.validation_fraction != type(model).validation_fraction and not config.patience:
+        fraction = plain(model.validation_fraction)
+        idle.append(f"validation_fraction {fraction} has no effect without patience; set patience")
+    for line in idle:
+        warnings.warn(line, UserWarning, stacklevel=3)
 
 
 def listed(values: np.ndarray) -> str:

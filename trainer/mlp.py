@@ -60,10 +60,12 @@ class MLP(BaseEstimator, Configured):  # type: ignore[misc, valid-type]
         X (rows, features); y (rows,) or, in regression, (rows, outputs); sample_weight (rows,), 0
         or above. With `patience`, `validation_fraction` of the rows are held out to stop by;
         without, the "validation" figures of `history_` are of rows trained on, at most JUDGED.
-        Raises ValueError where the training diverges.
+        Warns of parameters that do nothing beside the others. Raises ValueError where the training
+        diverges.
         """
         config = self._config()
         rows = self._rows(config, X, y, sample_weight, reset=True)
+        inputs.warn_of_idle(self, config)
         self._begin()
         if not config.patience:
             return self._train(config, rows)

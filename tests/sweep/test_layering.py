@@ -24,6 +24,7 @@ ORDER = [
     "trainer.arguments",
     "trainer.embeddings",
     "trainer.config",
+    "trainer.effects",
     "trainer.dataset",
     "trainer.prediction",
     "trainer.progress",
