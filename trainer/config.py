@@ -106,7 +106,8 @@ class TrainConfig:
     """A name in INITIALIZERS, or "auto" for the one that suits each layer's activation."""
 
     batch_size: int | str = 32
-    """Rows a step, or "full" for all; the last batch of an epoch has what is left."""
+    """Rows a step, or "full" for all; the last batch of an epoch has what is left. A single row
+    left over has no variance: under the norm "batch", it joins the batch before it."""
 
     l1: float = 0.0
     """Adds l1 times the sum of the absolute weights, biases apart, to the objective."""
@@ -174,6 +175,12 @@ class TrainConfig:
     def batch_rows(self, rows: int) -> int:
         """Rows a step where there are so many to train on."""
         return rows if isinstance(self.batch_size, str) else min(self.batch_size, rows)
+
+    def last_batch_rows(self, rows: int) -> int:
+        """Rows of an epoch's last step, where there are so many to train on."""
+        size = self.batch_rows(rows)
+        left = rows % size or size
+        return size + 1 if left == 1 < size and self.norm == "batch" else left
 
 
 def _check_numbers(config: TrainConfig) -> None:

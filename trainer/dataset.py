@@ -138,12 +138,8 @@ def _check_batches(config: TrainConfig, rows: int) -> None:
         raise ValueError(
             f'batch_size must be at most the {rows} training rows, or "full", not {batch}'
         )
-    last = rows % config.batch_rows(rows) or config.batch_rows(rows)
-    if config.norm == "batch" and last == 1:
-        raise ValueError(
-            f"batch_size {batch!r} leaves 1 of {rows} training rows for the last batch, which has "
-            "no variance for norm 'batch'; use another batch_size"
-        )
+    if config.norm == "batch" and rows == 1:
+        raise ValueError("norm 'batch' needs at least 2 training rows, as 1 has no variance")
 
 
 def _check_range(name: str, array: np.ndarray, dtype: str) -> None:

@@ -93,7 +93,14 @@ def test_folds():
 
 @pytest.mark.parametrize(
     "changes",
-    [{"dropout": 0.2}, {"norm": "layer"}, {"patience": 2}, {"clip_norm": 0.1}, {"ema": 0.9}],
+    [
+        {"dropout": 0.2},
+        {"norm": "layer"},
+        {"norm": "batch", "batch_size": 13},
+        {"patience": 2},
+        {"clip_norm": 0.1},
+        {"ema": 0.9},
+    ],
     ids=str,
 )
 def test_not_stacked(changes):
