@@ -12,6 +12,8 @@ from trainer.replicates import STACK_PARAMETERS
 
 TOLERANCE = {"float64": 1e-12, "float32": 1e-4}
 
+REGRESSION = {"loss": "mean_squared", "metric": "rmse"}
+
 
 def config(**changes: object) -> TrainConfig:
     """Batches that leave a remainder of 40 rows."""
@@ -74,6 +76,31 @@ def test_as_alone(changes, dataset, dtype):
     seeds = [3, 1, 4]
     alone = [run(setting, dataset, seed) for seed in seeds]
     assert_alike(train_many(setting, dataset, seeds), alone, dtype)
+
+
+@pytest.mark.parametrize("dtype", sorted(TOLERANCE))
+@pytest.mark.parametrize(
+    ("changes", "dataset"),
+    [
+        ({"neurons": (64, 64), "batch_size": 32}, classes(rows=600, n_inputs=20)),
+        ({"neurons": (32,) * 3, "batch_size": 16, **REGRESSION}, values(rows=600, n_outputs=1)),
+        ({"neurons": (16,), "batch_size": 8, "learning_rate": 0.01}, classes(900, 16, 2)),
+        ({"neurons": (100,), "batch_size": 100}, classes(450, 64, 10)),
+        ({"neurons": (20, 10), "optimizer": "rmsprop", **REGRESSION}, values(rows=300)),
+        ({"neurons": (20, 10), "optimizer": "nadam"}, classes(rows=300)),
+        ({"neurons": (20, 10), "optimizer": "lion"}, classes(rows=300)),
+    ],
+    ids=lambda value: " ".join(map(str, value.values())) if isinstance(value, dict) else "",
+)
+def test_the_bound_that_is_stated(changes, dataset, dtype):
+    """After ten epochs, no parameter is further from its own than the documentation says."""
+    setting = config(dtype=dtype, **{"epochs": 10} | changes)
+    for seed, (_, state) in enumerate(train_many(setting, dataset, range(4))):
+        _, alone = run(setting, dataset, seed)
+        assert state.steps == alone.steps <= 750
+        np.testing.assert_allclose(
+            state.parameters, alone.parameters, rtol=TOLERANCE[dtype], atol=TOLERANCE[dtype]
+        )
 
 
 @pytest.mark.parametrize("optimizer", sorted(OPTIMIZERS))
