@@ -1,5 +1,6 @@
 """A training state in an archive."""
 
+import contextlib
 import json
 import os
 from collections.abc import Mapping
@@ -52,7 +53,9 @@ def from_arrays(arrays: Mapping[str, np.ndarray]) -> TrainState:
         kind = EMBEDDINGS[str(arrays["embedding"])]
         embedding = kind.from_arrays(under("embedding.", arrays))
     if "config" in arrays:
-        config = config_of(json.loads(arrays["config"].item()))
+        # Of another version, it is not known: nothing but a refusal's words needs it.
+        with contextlib.suppress(archive.ArchiveError):
+            config = config_of(json.loads(arrays["config"].item()))
     return TrainState(
         epoch=arrays["epoch"].item(),
         steps=arrays["steps"].item(),
@@ -68,11 +71,17 @@ def from_arrays(arrays: Mapping[str, np.ndarray]) -> TrainState:
 
 
 def config_of(fields: Mapping[str, Any]) -> TrainConfig:
-    """The configuration of these fields, in which JSON has made lists of tuples."""
+    """The configuration of these fields, in which JSON has made lists of tuples.
+
+    ArchiveError if it is one of another version.
+    """
     made: dict[str, Any] = {
         name: tuple(value) if isinstance(value, list) else value for name, value in fields.items()
     }
-    return TrainConfig(**made)
+    try:
+        return TrainConfig(**made)
+    except (TypeError, ValueError) as error:
+        raise archive.ArchiveError(f"holds a configuration of another version: {error}") from None
 
 
 def under(prefix: str, arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:

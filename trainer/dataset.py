@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from trainer.arguments import check_numbers, described
+from trainer.arguments import check_numbers, check_type, described
 from trainer.config import TrainConfig
 from trainer.losses import LOSSES
 from trainer.metrics import METRICS
@@ -51,18 +51,16 @@ class Dataset:
             )
         for name in ("train", "validation", "test"):
             self._check_split(name)
-        if self.target_scale is not None and self.target_scale.shape != (self.n_outputs,):
-            raise ValueError(
-                f"target_scale must have shape ({self.n_outputs},), one number an output, "
-                f"not {self.target_scale.shape}"
-            )
+        if self.target_scale is not None:
+            _check_scale(self.target_scale, self.n_outputs)
         if self.weights is not None:
             _check_weights(self.weights, len(self.train.x))
 
     def _check_split(self, name: str) -> None:
         split = getattr(self, name)
-        if split is None:
+        if split is None and name == "test":
             return
+        check_type(name, split, Split)
         check_numbers(f"{name}.x", split.x, "features")
         if self.n_classes is None:
             check_numbers(f"{name}.y", split.y, "outputs")
@@ -105,7 +103,12 @@ def check_fit(config: TrainConfig, dataset: Dataset) -> None:
     ):
         if value not in suited:
             allowed = ", ".join(sorted(suited))
-            raise ValueError(f"{name} {value!r} does not suit {kind} data; use one of {allowed}")
+            hint = ""
+            if name == "loss" and kind == "regression" and np.isin(dataset.train.y, (0, 1)).all():
+                hint = f"; that of columns of 0 and 1, each a label, is {_INDICATORS}"
+            raise ValueError(
+                f"{name} {value!r} does not suit {kind} data; use one of {allowed}{hint}"
+            )
     if dataset.n_classes is None:
         for name, on in (
             ("class_weight", config.class_weight != "none"),
@@ -193,10 +196,25 @@ def _check_labels(name: str, array: np.ndarray, n_classes: int) -> None:
     if not isinstance(array, np.ndarray) or array.dtype.kind not in "iu":
         raise ValueError(f"{name} must be an array of integer labels, not {described(array)}")
     if array.ndim != 1 or not len(array):
-        raise ValueError(f"{name} must have shape (rows,), at least one, not {array.shape}")
+        several = "; where rows have several labels, each a column of 0 and 1, leave out n_classes"
+        raise ValueError(
+            f"{name} must have shape (rows,), at least one, not {array.shape}"
+            f"{f'{several} and use loss {_INDICATORS!r}' if array.ndim == 2 else ''}"
+        )
     for label in (array.min(), array.max()):
         if not 0 <= label < n_classes:
             raise ValueError(f"{name} must hold labels 0 to {n_classes - 1}, not {label}")
+
+
+def _check_scale(scale: np.ndarray, outputs: int) -> None:
+    if not isinstance(scale, np.ndarray) or scale.dtype.kind not in "fiu":
+        raise ValueError(f"target_scale must be an array of real numbers, not {described(scale)}")
+    if scale.shape != (outputs,):
+        raise ValueError(
+            f"target_scale must have shape ({outputs},), one number an output, not {scale.shape}"
+        )
+    if not (np.isfinite(scale) & (scale > 0)).all():
+        raise ValueError(f"target_scale must be finite and above 0, not {scale.tolist()}")
 
 
 def _check_weights(weights: np.ndarray, rows: int) -> None:

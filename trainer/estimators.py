@@ -31,7 +31,7 @@ SEVERAL_LABELS = "sigmoid_cross_entropy"
 
 
 def _gives_probabilities(model: MLP) -> bool:
-    return model.loss in LOSSES and LOSSES[model.loss].probabilities is not None
+    return any(model.loss == name and loss.probabilities for name, loss in LOSSES.items())
 
 
 @dataclass(kw_only=True, eq=False, repr=False)

@@ -31,7 +31,7 @@ def held_out(y: np.ndarray, fraction: float, seed: int) -> np.ndarray:
     if not 0 < count < len(y):
         raise ValueError(
             f"validation_fraction must hold out at least 1 of the {len(y)} rows and leave 1, "
-            f"not {fraction!r}; with patience=0 none are held out"
+            f"not {fraction}; with patience=0 none are held out"
         )
     order = np.random.default_rng(seed).permutation(len(y))
     if y.ndim == 1:

@@ -10,6 +10,7 @@ import pytest
 
 from tests.trainer.data import classes
 from trainer import ArchiveError, TrainConfig, TrainState, archive, load, run, save
+from trainer.checkpoint import config_of, from_arrays, to_arrays
 
 CONFIG = TrainConfig(neurons=(4,), epochs=3)
 
@@ -163,6 +164,17 @@ def test_what_the_state_was_trained_under(tmp_path):
     assert load(tmp_path / "state.npz").config == config
     save(tmp_path / "state.npz", dataclasses.replace(state, config=None))
     assert load(tmp_path / "state.npz").config is None
+
+
+def test_a_configuration_of_another_version(tmp_path):
+    """A field that is not known makes a model unreadable, and a state none the worse."""
+    _, state = run(CONFIG, classes(), seed=0)
+    arrays = to_arrays(state)
+    arrays["config"] = np.array(arrays["config"].item().replace(b"epochs", b"rounds"))
+    assert same(from_arrays(arrays), state)
+    assert from_arrays(arrays).config is None
+    with pytest.raises(ArchiveError, match=r"configuration of another version: .*'rounds'"):
+        config_of({"neurons": [4], "rounds": 3})
 
 
 def test_folders_are_made(tmp_path):

@@ -60,11 +60,40 @@ def test_splits_must_match():
         Dataset(Split(X, VALUES), Split(X, VALUES), Split(X, VALUES[:, :1]))
 
 
-def test_target_scale_must_fit():
-    """There is one scale an output."""
+@pytest.mark.parametrize(
+    ("scale", "message"),
+    [
+        (np.ones(1), r"target_scale must have shape \(3,\), one number an output, not \(1,\)"),
+        ([1.0, 1.0, 1.0], "target_scale must be an array of real numbers, not list"),
+        (2.0, "not float"),
+        (np.array([1, 0, 1]), r"target_scale must be finite and above 0, not \[1, 0, 1\]"),
+        (np.array([1, np.nan, 1]), r"not \[1.0, nan, 1.0\]"),
+    ],
+)
+def test_target_scale_must_fit(scale, message):
+    """There is one scale an output, above 0."""
     split = Split(X, VALUES)
-    with pytest.raises(ValueError, match=r"target_scale must have shape \(3,\).*not \(1,\)"):
-        Dataset(split, split, target_scale=np.ones(1))
+    with pytest.raises(ValueError, match=message):
+        Dataset(split, split, target_scale=scale)
+
+
+def test_splits_are_splits():
+    """A plain pair of arrays, or nothing to train on or to judge by, is refused by name."""
+    split = Split(X, LABELS)
+    with pytest.raises(ValueError, match="train must be a Split, not of the type tuple"):
+        Dataset((X, LABELS), split, n_classes=3)
+    with pytest.raises(ValueError, match="validation must be a Split, not of the type NoneType"):
+        Dataset(split, None, n_classes=3)
+
+
+def test_several_labels_a_row():
+    """Columns of 0 and 1 are told the loss that is for them."""
+    columns = Split(X, np.eye(3, dtype=int)[LABELS])
+    with pytest.raises(ValueError, match="leave out n_classes and use loss 'sigmoid_cross_entrop"):
+        Dataset(columns, columns, n_classes=3)
+    config = TrainConfig(neurons=(), batch_size=2)
+    with pytest.raises(ValueError, match="each a label, is sigmoid_cross_entropy"):
+        check_fit(config, Dataset(columns, columns))
 
 
 def test_sizes():
