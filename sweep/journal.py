@@ -53,10 +53,11 @@ class Journal:
                 self._accepted[key(row)] = row
         self._records: dict[int, list[Row]] = {}
         self._seconds: dict[int, float] = defaultdict(float)
-        self._platforms: dict[str, int] = {
-            json.dumps(row["description"]): row["id"] for row in store.platforms(lease.study)
-        }
-
+        self._platforms: dict[str, int] = {}
+        self.kernels: set[str] = set()
+        """The sets of kernels that its segments were computed with; the last bits may differ."""
+        for row in store.platforms(lease.study):
+            self._know(json.dumps(row["description"]), row["id"])
         events = (row["step"] for row in self._expected if row["event"] == "full")
         self.full_step = next(events, sys.maxsize)
         """From where on decisions would be others if the study were extended."""
@@ -105,10 +106,15 @@ class Journal:
         if description is None:
             return None
         if description not in self._platforms:
-            self._platforms[description] = len(self._platforms)
-            row = {"id": self._platforms[description], "description": json.loads(description)}
-            self._batch.platforms.append(row)
+            platform = self._know(description, len(self._platforms))
+            self._batch.platforms.append(platform)
         return self._platforms[description]
+
+    def _know(self, text: str, number: int) -> Row:
+        description = json.loads(text)
+        self._platforms[text] = number
+        self.kernels.add(f"{description['kernel']} ({description['numpy']})")
+        return {"id": number, "description": description}
 
     # What was decided.
 
@@ -224,12 +230,6 @@ class Journal:
                 "detail": None if detail is None else dict(detail),
             }
         )
-
-    @property
-    def kernels(self) -> list[str]:
-        """The sets of kernels that its segments were computed with; the last bits may differ."""
-        platforms = [json.loads(text) for text in self._platforms]
-        return sorted({f"{each['kernel']} ({each['numpy']})" for each in platforms})
 
     def flush(self) -> None:
         """Make durable what was written since the last time."""

@@ -4,12 +4,13 @@ import threading
 import time
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 from sweep.backends import Report, Segment
 from sweep.budget import Clock
 from sweep.control import Control
 from sweep.cost import Shape, predicted_cost
-from sweep.decisions import decisions
+from sweep.decisions import REFUSED_IN_A_ROW, decisions
 from sweep.dispatch import Dispatch, Tick
 from sweep.errors import StudyFailed
 from sweep.journal import Journal
@@ -80,6 +81,8 @@ class Loop:
     closed: bool = False
     kernels: int = 1
     """Sets of kernels that the user knows of."""
+    unsaved: bool = False
+    """Whether the user knows that checkpoints cannot be written."""
     unseen: list[Event] = field(default_factory=list)
     """Taken, but not yet durable."""
     flushed: float = 0.0
@@ -95,6 +98,21 @@ class Loop:
             left = str(why)
         yield from self.show()
         return left
+
+    def finish(self) -> Generator[Event, None, tuple[str, dict[str, Any]]]:
+        """Test the winner, which may have to be trained again for it: as `carry_out`, and what to
+        record of it."""
+        self.dispatch.hold = False
+        testing = self.winner.test()
+        try:
+            while True:
+                yield next(testing)
+                yield from self.heed()
+                self.leave_if_stopped()
+        except StopIteration as end:
+            return "complete", end.value
+        except Left as why:
+            return str(why), {}
 
     def take_steps(self) -> Generator[Event, None, None]:
         yield from self.heed()
@@ -135,19 +153,36 @@ class Loop:
             yield tick
             yield from self.heed()
             yield from self.compare_kernels()
-            if self.control.leaving == "stop" and self.dispatch.starved(segment):
-                raise Left("stop")
+            yield from self.look_at_checkpoints()
+            if self.dispatch.starved(segment):
+                self.leave_if_stopped()
         yield from self.heed()
         return self.dispatch.take(segment)
 
+    def leave_if_stopped(self) -> None:
+        if self.control.leaving == "stop" and self.dispatch.is_stuck:
+            raise Left("stop")
+
     def compare_kernels(self) -> Iterator[Event]:
         """Say so, once, if the machines of the study do not compute alike."""
-        if len(kernels := self.journal.kernels) > self.kernels:
-            self.kernels = len(kernels)
+        if len(self.journal.kernels) > self.kernels:
+            self.kernels = len(self.journal.kernels)
+            names = ", ".join(sorted(self.journal.kernels))
             yield Notice(
-                f"note: this study was computed with several sets of kernels, {', '.join(kernels)}:"
-                " the last bits of a trial depend on which it met; portable = true in the study "
-                "file makes all machines compute alike"
+                f"note: this study was computed with several sets of kernels, {names}: the last "
+                "bits of a trial depend on which it met; portable = true in the study file makes "
+                "all machines compute alike"
+            )
+
+    def look_at_checkpoints(self) -> Iterator[Event]:
+        """Say so, once, if they cannot be written."""
+        checkpoints = self.dispatch.checkpoints
+        if checkpoints is not None and checkpoints.problem is not None and not self.unsaved:
+            self.unsaved = True
+            yield Notice(
+                f"note: checkpoints cannot be written ({checkpoints.problem}): the study goes on, "
+                "and what runs would begin anew if this process died; free some space, or give the "
+                "store another place"
             )
 
     def lasts(self, segment: Segment) -> bool:
@@ -183,6 +218,8 @@ class Loop:
         if step.state in ("running", "paused"):
             return
         self.dispatch.forget(step.trial.number)
+        if step.outcome in REFUSED_IN_A_ROW:
+            return  # it was never trained
         self.ended += 1
         self.failed += step.state == "failed"
         self.errors += step.outcome == "error"
@@ -195,8 +232,8 @@ class Loop:
             )
 
     def check_success(self) -> None:
-        """Raise StudyFailed if every trial failed."""
-        if self.failed == self.ended:
+        """Raise StudyFailed if every trial that was trained failed."""
+        if 0 < self.failed == self.ended:
             raise StudyFailed(
                 f"all {self.ended} trials of {self.spec.name!r} failed; sweep show "
                 f"{self.spec.name} says how, and the study begins anew when it is run again"

@@ -15,7 +15,7 @@ from sweep.control import Control
 from sweep.cost import Shape
 from sweep.datasets import Preprocessing
 from sweep.dispatch import Dispatch
-from sweep.errors import StudyFailed, SweepError
+from sweep.errors import StoreError, StudyFailed, StudyLocked
 from sweep.journal import Journal
 from sweep.loop import Ended, Event, Loop, Notice, Opened, Ready
 from sweep.question import check, check_code, is_done, same_question
@@ -50,7 +50,7 @@ def run(
     parts, notes = _load(spec)
     data_fingerprint = datasets.fingerprint(*(dataset for dataset, _ in parts))
     known = store.find(spec.name)
-    if known is None or not store.trials(known["id"]):
+    if known is None or not store.count_trials(known["id"]):
         check(spec, store, allow_code=allow_code)
     check_code(spec, allow_code)
     if known is not None:
@@ -67,7 +67,7 @@ def run(
         with _heartbeat(store, lease):
             if known is not None and known["state"] == "failed":
                 store.clear(lease)
-            if not (recorded := len(store.trials(lease.study))):
+            if not (recorded := store.count_trials(lease.study)):
                 begun = {"spec": studyfile.to_json(spec), "data_fingerprint": data_fingerprint}
                 store.write(lease, Batch(), **begun)
             elif known is not None and known["spec"]["data"]["source"] != spec.data.source:
@@ -128,8 +128,9 @@ def _carry_out(
             store.session(lease, **waited)
             if left == "complete":
                 loop.check_success()
-                dispatch.hold = False  # the winner may have to be trained again
-                return {"state": "complete"} | (yield from winner.test())
+                left, tested = yield from loop.finish()
+                if left == "complete":
+                    return {"state": "complete"} | tested
             if left != "extend":
                 dispatch.cancel()
                 return {"state": "stopped"}
@@ -148,8 +149,10 @@ def _heartbeat(store: Store, lease: Lease) -> Iterator[None]:
         while not done.wait(HEARTBEAT):
             try:
                 store.renew(lease)
-            except SweepError:
+            except StudyLocked:
                 return  # the next write says it, where it can be told to the user
+            except StoreError:
+                continue  # the same; but it may have come back by then
 
     thread = threading.Thread(target=renew, name="lease", daemon=True)
     thread.start()

@@ -17,7 +17,7 @@ def same_question(spec: StudySpec, data_fingerprint: str, known: Row, store: Sto
 
     How long a study goes on is no part of its question: more trials in the file extend it.
     """
-    if not store.trials(known["id"]):
+    if not store.count_trials(known["id"]):
         return spec  # it never began: the file may have been mended since
     stored = studyfile.from_json(known["spec"])
     search = stored.search.model_copy(update={"trials": spec.search.trials, **_budgets(spec)})

@@ -75,8 +75,12 @@ def settings(space: Space, params: Params) -> dict[str, Any]:
 
     ValueError if one of them is missing; those without an effect may be.
     """
+    return _settings(space, parameters(space), params)
+
+
+def _settings(space: Space, named: Mapping[str, Any], params: Params) -> dict[str, Any]:
     found: dict[str, Any] = {}
-    for name, entry in parameters(space).items():
+    for name, entry in named.items():
         if not isinstance(space, SpaceSpec) or has_effect(name, found):
             found[name] = _value(name, entry, params)
     return found
@@ -101,9 +105,10 @@ def train_config(spec: StudySpec, params: Params) -> TrainConfig:
     """
     space = spec.space
     assert isinstance(space, SpaceSpec)
-    if unknown := params.keys() - parameters(space).keys():
+    named = parameters(space)
+    if unknown := params.keys() - named.keys():
         raise ValueError(f"no parameters of this study: {', '.join(sorted(unknown))}")
-    found = settings(space, params)
+    found = _settings(space, named, params)
     layers = found.pop("layers")
     taper, width = found.pop("taper", 1.0), found.pop("neurons", None)
     if width is None:
@@ -273,9 +278,10 @@ def _value(name: str, entry: Any, params: Params) -> Any:
     """The value of a parameter in a trial; a constant's is the study's."""
     if name in params:
         return _plain(params[name])
-    if not is_constant(entry):
+    value, *others = set(extremes(entry))
+    if others:
         raise ValueError(f"the parameter {name} is missing; there are {', '.join(params)}")
-    return extremes(entry)[0]
+    return value
 
 
 def _plain(value: Any) -> Any:

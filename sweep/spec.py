@@ -230,14 +230,25 @@ def _search(spec: StudySpec) -> Iterator[str]:
                 f'search.pruner = "{search.pruner}"{default}: with several objectives there is no '
                 'order to prune by; use "none"'
             )
-    elif search.objectives and search.objectives[0] in MEASURES:
+    elif spec.objectives[0] in MEASURES:
         yield f'search.objectives = ["{search.objectives[0]}"]: needs a metric beside it'
+    elif (objective := spec.objectives[0]) != spec.train.metric:
+        yield (
+            f'search.objectives = ["{objective}"]: a single objective is train.metric, which is '
+            f'"{spec.train.metric}"; let that be "{objective}", or name both'
+        )
     if search.pruner == "wilcoxon" and search.replicates < 2:
         yield 'search.pruner = "wilcoxon": compares replicates; let search.replicates be 2 or more'
     if search.resample == "folds" and search.replicates < 2:
         yield 'search.resample = "folds": search.replicates is their number; let it be 2 or more'
     if search.sampler == "grid":
         yield from _without_end(spec)
+
+
+def _further(search: SearchSpec) -> list[tuple[str, str]]:
+    """The names of objectives and constraints, each after its key."""
+    named = [("search.objectives", name) for name in search.objectives]
+    return named + [("search.constraints", name) for name in search.constraints]
 
 
 def _without_end(spec: StudySpec) -> Iterator[str]:
@@ -257,11 +268,11 @@ def suited(task: str | None, table: Mapping[str, Any]) -> tuple[str, ...]:
 
 def unsuited(spec: StudySpec, task: str | None) -> Iterator[str]:
     """The problems of losses and metrics with a kind of data; of None, with every kind."""
-    search, metrics = spec.search, suited(task, METRICS)
-    known = metrics if spec.train.function is not None else (*metrics, *MEASURES)
-    named = [("search.objectives", name) for name in search.objectives]
-    named += [("search.constraints", name) for name in search.constraints]
-    for key, name in named:
+    metrics = suited(task, METRICS)
+    # Nothing but its metric is measured of what a user's own trainer makes.
+    own = spec.train.function is not None
+    known = (spec.train.metric,) if own else (*metrics, *MEASURES)
+    for key, name in _further(spec.search):
         if name not in known:
             yield f'{key} = "{name}": must be one of {", ".join(known)}'
     losses = extremes(spec.space.loss) if isinstance(spec.space, SpaceSpec) else ()
@@ -280,22 +291,24 @@ def _training(spec: StudySpec) -> Iterator[str]:
         yield "space: is missing; name the parameters that train.function takes"
     yield from unsuited(spec, spec.task)
     if isinstance(spec.space, SpaceSpec):
-        yield from _together(spec.space, spec.train.metric)
+        metrics = [("train.metric", spec.train.metric), *_further(spec.search)]
+        yield from _together(spec.space, [each for each in metrics if each[1] in METRICS])
 
 
-def _together(space: SpaceSpec, metric: str) -> Iterator[str]:
+def _together(space: SpaceSpec, metrics: list[tuple[str, str]]) -> Iterator[str]:
     losses = extremes(space.loss)
-    if metric == "loss" and len(set(losses)) > 1:
-        yield (
-            'train.metric = "loss": several losses (space.loss) are on different scales and cannot '
-            "be compared; name a metric"
-        )
+    for key, metric in metrics:
+        if metric == "loss" and len(set(losses)) > 1:
+            yield (
+                f'{key} = "loss": several losses (space.loss) are on different scales and cannot '
+                "be compared; name a metric"
+            )
     sets = [ends(getattr(space, field)) for field in TOGETHER]
     refused = {refusal_of(**dict(zip(TOGETHER, values, strict=True))) for values in product(*sets)}
     yield from sorted(f"space.{refusal}" for refusal in refused if refusal)
-    for loss in losses:
+    for loss, (key, metric) in product(losses, metrics):
         if refusal := refusal_of(loss=loss, metric=metric):
-            yield f'train.metric = "{metric}": {refusal}'
+            yield f'{key} = "{metric}": {refusal}'
 
 
 def _data(spec: StudySpec) -> Iterator[str]:

@@ -4,10 +4,14 @@ import hashlib
 import io
 import os
 import uuid
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
+
+ZIP = b"PK\x03\x04"
+"""What every .npz file with something in it starts with."""
 
 
 class ArchiveError(ValueError):
@@ -17,7 +21,7 @@ class ArchiveError(ValueError):
 def write(path: str | os.PathLike[str], arrays: Mapping[str, np.ndarray], schema: str) -> None:
     """Write the arrays to `path`, which holds the old content or the new one at every moment.
 
-    `schema` says what the arrays mean; `read` asks for it.
+    `schema` says what the arrays mean; `read` asks for it. Folders on the way are made.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -55,12 +59,20 @@ def to_bytes(arrays: Mapping[str, np.ndarray], schema: str) -> bytes:
 
 def from_bytes(data: bytes, schema: str) -> dict[str, np.ndarray]:
     """The arrays in an archive made by `to_bytes`; ArchiveError as `read`."""
+    if not (data.startswith(ZIP) and zipfile.is_zipfile(io.BytesIO(data))):
+        raise ArchiveError("not a whole archive: it is no .npz file, or a part of one")
     try:
         with np.load(io.BytesIO(data), allow_pickle=False) as archive:
             arrays = dict(archive)
+        if not {"schema", "sha256"} <= arrays.keys():
+            raise ArchiveError("it has no schema or no SHA-256: it was not written by this package")
         sound = arrays.pop("sha256").item() == _digest(arrays)
         found = str(arrays.pop("schema"))
+    except ArchiveError:
+        raise
     except Exception as error:  # zipfile, zlib and NumPy raise a dozen kinds on damaged bytes
+        if "Object arrays" in str(error):
+            raise ArchiveError("it holds pickled objects, which are never read") from None
         raise ArchiveError(f"not a whole archive: {error}") from error
     if not sound:
         raise ArchiveError("the contents do not match their SHA-256")

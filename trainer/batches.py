@@ -22,11 +22,12 @@ class Batches:
     """Batches of one number of rows, in buffers that are used again for every chunk of them."""
 
     def __init__(
-        self, config: TrainConfig, dataset: Dataset, rows: int, n_raw_outputs: int
+        self, config: TrainConfig, dataset: Dataset, rows: int, total: int, n_raw_outputs: int
     ) -> None:
+        """For batches of `rows` rows, `total` of them in an epoch."""
         self.config, self.dataset = config, dataset
         dtype = np.dtype(config.dtype)
-        count = max(1, min(CHUNK_ROWS, len(dataset.train.x)) // rows)
+        count = max(1, min(CHUNK_ROWS, total) // rows)
         self.chunk = count * rows
         n_inputs, n_targets = dataset.n_inputs, dataset.n_outputs
         self.inputs = aligned((self.chunk, n_inputs + 1), dtype)

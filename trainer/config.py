@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 
 from trainer.activations import ACTIVATIONS
+from trainer.arguments import AT_LEAST
 from trainer.embeddings import EMBEDDINGS
 from trainer.initializers import INITIALIZERS
 from trainer.losses import LOSSES
@@ -105,7 +106,8 @@ class TrainConfig:
     """A name in INITIALIZERS, or "auto" for the one that suits each layer's activation."""
 
     batch_size: int | str = 32
-    """Rows a step, or "full" for all; the last batch of an epoch has what is left."""
+    """Rows a step, or "full" for all; the last batch of an epoch has what is left. A single row
+    left over has no variance: under the norm "batch", it joins the batch before it."""
 
     l1: float = 0.0
     """Adds l1 times the sum of the absolute weights, biases apart, to the objective."""
@@ -174,6 +176,12 @@ class TrainConfig:
         """Rows a step where there are so many to train on."""
         return rows if isinstance(self.batch_size, str) else min(self.batch_size, rows)
 
+    def last_batch_rows(self, rows: int) -> int:
+        """Rows of an epoch's last step, where there are so many to train on."""
+        size = self.batch_rows(rows)
+        left = rows % size or size
+        return size + 1 if left == 1 < size and self.norm == "batch" else left
+
 
 def _check_numbers(config: TrainConfig) -> None:
     if type(config.neurons) is not tuple or not all(_is_integer(n, 1) for n in config.neurons):
@@ -187,8 +195,7 @@ def _check_numbers(config: TrainConfig) -> None:
         )
     for field, least in _INTEGERS.items():
         if not _is_integer(value := getattr(config, field), least):
-            allowed = "a positive integer" if least else "an integer of at least 0"
-            raise ValueError(f"{field} must be {allowed}, not {value!r}")
+            raise ValueError(f"{field} must be {AT_LEAST[least]}, not {value!r}")
     for field, (fits, allowed) in _NUMBERS.items():
         value = getattr(config, field)
         if value is None and field in _OPTIONAL:

@@ -16,6 +16,10 @@ class Curve:
     losses: np.ndarray
     """(epochs,), finite."""
 
+    unit: float | None = None
+    """What a change is measured by at least, of a loss whose 0 means nothing; None measures it by
+    the loss itself."""
+
     @property
     def best(self) -> int:
         """Where the least loss first was."""
@@ -25,8 +29,8 @@ class Curve:
     def scale(self) -> float:
         """What a change of the loss is measured by; above 0."""
         least = float(self.losses.min())
-        size = max(abs(least), float(self.losses[0]) - least)
-        return max(size, float(np.finfo(np.float64).tiny))
+        size = abs(least) if self.unit is None else self.unit
+        return max(size, float(self.losses[0]) - least, float(np.finfo(np.float64).tiny))
 
     @property
     def improvement(self) -> float:
@@ -35,13 +39,20 @@ class Curve:
 
     @property
     def rise(self) -> float:
-        """From the least loss to the mean of the last tenth, of the scale."""
-        return (self.end - float(self.losses.min())) / self.scale
+        """From the least mean of a tenth of the epochs to that of the last tenth, of the scale."""
+        window = self._tenth
+        # Not the least loss: of a noisy curve, that is below any mean.
+        means = np.lib.stride_tricks.sliding_window_view(self.losses, window).mean(axis=1)
+        return (self.end - float(means.min())) / self.scale
 
     @property
     def end(self) -> float:
         """Mean of the last tenth."""
-        return float(self.losses[-max(1, len(self.losses) // 10) :].mean())
+        return float(self.losses[-self._tenth :].mean())
+
+    @property
+    def _tenth(self) -> int:
+        return max(1, len(self.losses) // 10)
 
     def trend(self) -> tuple[float, float]:
         """How far a line through the second half falls, and the scatter around it, of the scale."""

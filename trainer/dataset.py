@@ -8,12 +8,13 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
+from trainer.arguments import check_numbers, check_type, described
 from trainer.config import TrainConfig
 from trainer.losses import LOSSES
 from trainer.metrics import METRICS
 
 _SHARES = "sigmoid_cross_entropy"
-"""The loss of labels that also takes values from 0 to 1 of a regression."""
+"""The loss of several labels a row, which also takes values from 0 to 1 of a regression."""
 
 
 class Split(NamedTuple):
@@ -59,28 +60,36 @@ class Dataset:
         for name in ("train", "validation", "test"):
             self._check_split(name)
         for name in ("target_scale", "target_mean"):
-            units = getattr(self, name)
-            if units is not None and self.kind != "regression":
-                raise ValueError(
-                    f"{name} must be None for {self.kind} data: only values have units"
-                )
-            if units is not None and units.shape != (self.n_outputs,):
-                raise ValueError(
-                    f"{name} must have shape ({self.n_outputs},), one number an output, "
-                    f"not {units.shape}"
-                )
+            if (units := getattr(self, name)) is not None:
+                self._check_units(name, units)
         if self.weights is not None:
             _check_weights(self.weights, len(self.train.x))
 
+    def _check_units(self, name: str, units: np.ndarray) -> None:
+        if self.kind != "regression":
+            raise ValueError(f"{name} must be None for {self.kind} data: only values have units")
+        if not isinstance(units, np.ndarray) or units.dtype.kind not in "fiu":
+            raise ValueError(f"{name} must be an array of real numbers, not {described(units)}")
+        if units.shape != (self.n_outputs,):
+            raise ValueError(
+                f"{name} must have shape ({self.n_outputs},), one number an output, "
+                f"not {units.shape}"
+            )
+        scales = name == "target_scale"
+        if not np.isfinite(units).all() or (scales and units.min() <= 0):
+            allowed = "finite and above 0" if scales else "finite"
+            raise ValueError(f"{name} must be {allowed}, not {units.tolist()}")
+
     def _check_split(self, name: str) -> None:
         split = getattr(self, name)
-        if split is None:
+        if split is None and name == "test":
             return
-        _check_numbers(f"{name}.x", split.x, "features")
+        check_type(name, split, Split)
+        check_numbers(f"{name}.x", split.x, "features")
         if self.n_classes is not None:
             _check_labels(f"{name}.y", split.y, self.n_classes)
         else:
-            _check_numbers(f"{name}.y", split.y, "labels" if self.multilabel else "outputs")
+            check_numbers(f"{name}.y", split.y, "labels" if self.multilabel else "outputs")
         if self.multilabel:
             _check_indicators(f"{name}.y", split.y)
         if len(split.x) != len(split.y):
@@ -127,7 +136,10 @@ def check_fit(config: TrainConfig, dataset: Dataset) -> None:
     if kind == "regression":
         losses.append(_SHARES)
     if config.loss not in losses:
-        raise ValueError(_unsuited("loss", config.loss, kind, losses))
+        hint = ""
+        if kind == "regression" and np.isin(dataset.train.y, (0, 1)).all():
+            hint = f"; columns of 0 and 1, each a label, are multilabel data, with loss {_SHARES!r}"
+        raise ValueError(_unsuited("loss", config.loss, kind, losses) + hint)
     check_metric(config.metric, dataset)
     if config.patience:
         check_defined(config.metric, dataset)
@@ -221,12 +233,8 @@ def _check_batches(config: TrainConfig, rows: int) -> None:
         raise ValueError(
             f'batch_size must be at most the {rows} training rows, or "full", not {batch}'
         )
-    last = rows % config.batch_rows(rows) or config.batch_rows(rows)
-    if config.norm == "batch" and last == 1:
-        raise ValueError(
-            f"batch_size {batch!r} leaves 1 of {rows} training rows for the last batch, which has "
-            "no variance for norm 'batch'; use another batch_size"
-        )
+    if config.norm == "batch" and rows == 1:
+        raise ValueError("norm 'batch' needs at least 2 training rows, as 1 has no variance")
 
 
 def _check_range(name: str, array: np.ndarray, dtype: str) -> None:
@@ -276,21 +284,6 @@ def row_weights(config: TrainConfig, dataset: Dataset) -> np.ndarray | None:
     return None if weights is None else weights * (len(weights) / weights.sum())
 
 
-def _check_numbers(name: str, array: np.ndarray, columns: str) -> None:
-    if not isinstance(array, np.ndarray) or array.dtype.kind not in "fiub":
-        raise ValueError(f"{name} must be an array of real numbers, not {_describe(array)}")
-    if array.ndim != 2 or 0 in array.shape:
-        raise ValueError(
-            f"{name} must have shape (rows, {columns}), at least one of each, not {array.shape}"
-        )
-    if not np.isfinite(array).all():
-        row, column = np.argwhere(~np.isfinite(array))[0]
-        raise ValueError(
-            f"{name} must be finite; row {row}, column {column} is {array[row, column]}: "
-            "fill it or drop the row"
-        )
-
-
 def _check_indicators(name: str, array: np.ndarray) -> None:
     if (wrong := (array != 0) & (array != 1)).any():
         row, column = np.argwhere(wrong)[0]
@@ -302,9 +295,13 @@ def _check_indicators(name: str, array: np.ndarray) -> None:
 
 def _check_labels(name: str, array: np.ndarray, n_classes: int) -> None:
     if not isinstance(array, np.ndarray) or array.dtype.kind not in "iu":
-        raise ValueError(f"{name} must be an array of integer labels, not {_describe(array)}")
+        raise ValueError(f"{name} must be an array of integer labels, not {described(array)}")
     if array.ndim != 1 or not len(array):
-        raise ValueError(f"{name} must have shape (rows,), at least one, not {array.shape}")
+        several = "; where rows have several labels, each a column of 0 and 1, leave out n_classes"
+        raise ValueError(
+            f"{name} must have shape (rows,), at least one, not {array.shape}"
+            f"{f'{several}, set multilabel and use loss {_SHARES!r}' if array.ndim == 2 else ''}"
+        )
     for label in (array.min(), array.max()):
         if not 0 <= label < n_classes:
             raise ValueError(f"{name} must hold labels 0 to {n_classes - 1}, not {label}")
@@ -312,7 +309,7 @@ def _check_labels(name: str, array: np.ndarray, n_classes: int) -> None:
 
 def _check_weights(weights: np.ndarray, rows: int) -> None:
     if not isinstance(weights, np.ndarray) or weights.dtype.kind not in "fiub":
-        raise ValueError(f"weights must be an array of real numbers, not {_describe(weights)}")
+        raise ValueError(f"weights must be an array of real numbers, not {described(weights)}")
     if weights.shape != (rows,):
         raise ValueError(
             f"weights must have shape ({rows},), one a training row, not {weights.shape}"
@@ -321,8 +318,3 @@ def _check_weights(weights: np.ndarray, rows: int) -> None:
         worst = weights[~(np.isfinite(weights) & (weights >= 0))]
         found = worst[0] if len(worst) else "all 0"
         raise ValueError(f"weights must be finite, 0 or above, and not all 0, not {found}")
-
-
-def _describe(value: object) -> str:
-    dtype = getattr(value, "dtype", None)
-    return f"of dtype {dtype}" if dtype is not None else type(value).__name__

@@ -50,15 +50,17 @@ class Descent:
         self.limited = [matrix[:-1] for matrix in self.network.matrices[:-1] if config.max_norm]
 
         rows = len(dataset.train.x)
-        self.batch_size = config.batch_rows(rows)
-        self.warmup_steps = config.warmup * math.ceil(rows / self.batch_size)
+        self.batch_size, last = config.batch_rows(rows), config.last_batch_rows(rows)
+        self.whole = rows if last == self.batch_size else rows - last
+        """Rows of the steps of `batch_size`; those that are left make one step more."""
+        self.warmup_steps = config.warmup * (self.whole // self.batch_size + (rows > self.whole))
         self.runs = [
             (
                 Pass(self.network, size, dropout=config.dropout > 0),
-                Batches(config, dataset, size, self.network.sizes[-1]),
+                Batches(config, dataset, size, part, self.network.sizes[-1]),
             )
-            for size in (self.batch_size, rows % self.batch_size)
-            if size
+            for size, part in ((self.batch_size, self.whole), (last, rows - self.whole))
+            if part
         ]
         """A pass and its batches: of the whole ones, then of the rows that are left, if any."""
         self.validation_targets = aligned((n_outputs, len(dataset.validation.x)), dtype)
@@ -90,9 +92,8 @@ class Descent:
 
     def _chunks(self, order: np.ndarray) -> Iterator[tuple[Pass, Batches, np.ndarray]]:
         """Rows that are gathered at once: of whole batches, then those that are left, if any."""
-        whole = len(order) - len(order) % self.batch_size
-        parts = (order[:whole], order[whole:])
-        for (run, batches), rows in zip(self.runs, parts, strict=False):
+        parts = [part for part in (order[: self.whole], order[self.whole :]) if len(part)]
+        for (run, batches), rows in zip(self.runs, parts, strict=True):
             for start in range(0, len(rows), batches.chunk):
                 yield run, batches, rows[start : start + batches.chunk]
 

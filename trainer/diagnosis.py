@@ -2,17 +2,19 @@
 
 The rules are read in order, and the first that holds gives the verdict. A loss changes relative to
 its scale: the larger of its least size and of how far it has come down, so that losses of any size
-and sign are judged alike. "In the end" is the mean of the last tenth of the epochs.
+are judged alike; where 0 means nothing to a loss, as to `gaussian_nll`, one nat stands for its
+size. "In the end" is the mean of the last tenth of the epochs, and "its best" is the least mean of
+as many, so that noise is no rise.
 
 1. Diverged: a loss is not finite, or the last state says so.
 2. Still improving: there are fewer than FEW epochs.
-3. Overfitting: in the end the validation loss is above its least by RISE of its scale, and the
-   training loss is below what it was at that epoch.
-4. Stuck: in the end the training loss is above its least by RISE of its scale.
+3. Overfitting: in the end the validation loss is above its best by RISE of its scale, and the
+   training loss is below what it was at the least validation loss.
+4. Stuck: in the end the training loss is above its best by RISE of its scale.
 5. Still improving: a line through the second half of the validation losses falls by more than FLAT
    of the scale, and by more than twice the scatter around it.
-6. Stuck: the least validation loss is not below `baseline` by FLAT of it; or, where that is not
-   known, neither loss ever came down from its first value by FLAT of its scale.
+6. Stuck: the least validation loss is not below `baseline` by FLAT of it, or of one nat; or, where
+   that is not known, neither loss ever came down from its first value by FLAT of its scale.
 7. Converged: none of these.
 
 Where no rows were held out, the "validation" losses are of rows trained on: rule 3 is left out, as
@@ -95,10 +97,12 @@ def diagnose(
     if state is not None and state.diverged:
         return _diverged(config, records[-1], state, dataset)
     baseline = math.nan if dataset is None else constant_loss(config, dataset)
+    unit = 1.0 if LOSSES[config.loss].log_density else None
     # Losses near the largest float overflow in the rules, and then no rule holds.
     with np.errstate(over="ignore", invalid="ignore"):
-        verdict, text = _judge(Curve(train), Curve(validation), baseline, held_out)
-        numbers = _numbers(records, Curve(train), Curve(validation), baseline)
+        curves = Curve(train, unit), Curve(validation, unit)
+        verdict, text = _judge(*curves, baseline, held_out)
+        numbers = _numbers(records, *curves, baseline)
     known = {name: number for name, number in numbers.items() if not math.isnan(number)}
     judged = "validation loss" if held_out else "loss of rows trained on"
     if not held_out and verdict in (Verdict.CONVERGED, Verdict.STILL_IMPROVING):
@@ -145,7 +149,7 @@ def _judge(train: Curve, validation: Curve, baseline: float, held_out: bool) -> 
         return Verdict.STUCK, RISING
     if fall > FLAT and fall > 2 * scatter:
         return Verdict.STILL_IMPROVING, FALLING
-    if least >= baseline - FLAT * abs(baseline):
+    if least >= baseline - FLAT * (validation.unit or abs(baseline)):
         return Verdict.STUCK, CONSTANT
     if math.isnan(baseline) and max(train.improvement, validation.improvement) < FLAT:
         return Verdict.STUCK, UNMOVED

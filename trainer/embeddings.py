@@ -12,6 +12,8 @@ from typing import ClassVar, Self
 
 import numpy as np
 
+from trainer.arguments import check_numbers
+
 Seed = int | np.random.SeedSequence
 
 
@@ -230,16 +232,9 @@ def _dtype(x: np.ndarray) -> type[np.floating]:
 
 def _numbers(x: np.ndarray, columns: int | None = None) -> np.ndarray:
     """x in float64; ValueError if it is not a matrix of finite numbers, or of other columns."""
-    if not isinstance(x, np.ndarray) or x.dtype.kind not in "fiub":
-        raise ValueError(f"x must be an array of real numbers, not {getattr(x, 'dtype', type(x))}")
-    if x.ndim != 2 or 0 in x.shape or columns not in (None, x.shape[1]):
-        raise ValueError(f"x must have shape (rows, {columns or 'columns'}), not {x.shape}")
-    if not np.isfinite(x).all():
-        row, column = np.argwhere(~np.isfinite(x))[0]
-        raise ValueError(
-            f"x must be finite; row {row}, column {column} is {x[row, column]}: "
-            "fill it or drop the row"
-        )
+    check_numbers("x", x, "columns")
+    if columns not in (None, x.shape[1]):
+        raise ValueError(f"x must have shape (rows, {columns}), not {x.shape}")
     return x.astype(np.float64)
 
 

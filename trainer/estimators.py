@@ -11,21 +11,27 @@ from typing import Any, Self
 
 import numpy as np
 from sklearn.base import ClassifierMixin, RegressorMixin
-from sklearn.utils import column_or_1d, compute_class_weight
+from sklearn.utils import column_or_1d
 from sklearn.utils.metaestimators import available_if
-from sklearn.utils.multiclass import check_classification_targets, type_of_target
+from sklearn.utils.multiclass import check_classification_targets
 
+from trainer import inputs
+from trainer.config import TrainConfig
 from trainer.dataset import Dataset, Split
 from trainer.losses import LOSSES
 from trainer.mlp import MLP
+from trainer.modelfile import plain
 from trainer.prediction import to_labels, to_scores
-from trainer.rows import Rows, Units, moments
+from trainer.rows import Rows, Units, moments, no_units
 
 EVERYWHERE = (-math.inf, math.inf)
 
+SEVERAL_LABELS = "sigmoid_cross_entropy"
+"""The loss of rows that have several labels, each a column of 0 and 1."""
+
 
 def _gives_probabilities(model: MLP) -> bool:
-    return model.loss in LOSSES and LOSSES[model.loss].probabilities is not None
+    return any(model.loss == name and loss.probabilities for name, loss in LOSSES.items())
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -34,8 +40,8 @@ class MLPClassifier(ClassifierMixin, MLP):  # type: ignore[misc]
 
     Labels are of any kind that NumPy sorts; with the loss "sigmoid_cross_entropy", y may also be
     (rows, labels) of 0 and 1, each on its own.
-    `class_weight` maps labels to weights, or is "balanced" for weights by which all classes count
-    the same; `standardize` is of the inputs.
+    `class_weight` maps labels to weights, 1 where it has none, or is "balanced" for weights by
+    which all classes count the same; `standardize` is of the inputs.
     Fitted: `classes_`, `history_` (a record an epoch), `diagnosis_`, `config_`, `state_`.
     """
 
@@ -44,7 +50,8 @@ class MLPClassifier(ClassifierMixin, MLP):  # type: ignore[misc]
     def partial_fit(self, X: Any, y: Any, classes: Any = None, sample_weight: Any = None) -> Self:
         """Train one more epoch, on these rows; the first call needs all the `classes`.
 
-        The first call's rows set how the inputs are standardised and embedded.
+        The first call's rows set how the inputs are standardised and embedded. Raises ValueError
+        where a later call has other `classes`.
         """
         if classes is None and not hasattr(self, "state_"):
             raise ValueError("classes must hold every label in the first call of partial_fit")
@@ -76,34 +83,64 @@ class MLPClassifier(ClassifierMixin, MLP):  # type: ignore[misc]
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
-        tags.classifier_tags.multi_label = self.loss == "sigmoid_cross_entropy"
+        tags.classifier_tags.multi_label = self.loss == SEVERAL_LABELS
         return tags
 
     def _indicators(self) -> bool:
         return self.target_ndim_ == 2
 
-    def _encoded(self, rows: Rows, reset: bool, classes: Any) -> Rows:
+    def _encoded(self, config: TrainConfig, rows: Rows, reset: bool, classes: Any) -> Rows:
+        several = rows.y.ndim == 2 and rows.y.shape[1] > 1
+        if not reset and several != self._indicators():
+            before = "columns of 0 and 1" if self._indicators() else "labels, (rows,)"
+            raise ValueError(f"y must be {before}, as the first rows had, not {rows.y.shape}")
+        if several and config.loss != SEVERAL_LABELS:
+            raise ValueError(
+                f"y must be a 1d array of labels, not of shape {rows.y.shape}; where a row has "
+                "several labels, each a column of 0 and 1, "
+                f"use loss={SEVERAL_LABELS!r}"
+            )
+        if several:
+            return self._encoded_indicators(rows, reset, classes)
         check_classification_targets(rows.y)
-        many = self.loss == "sigmoid_cross_entropy"
-        if many and type_of_target(rows.y) == "multilabel-indicator":
-            return self._encoded_indicators(rows, reset)
         y = column_or_1d(rows.y, warn=True)
         if reset:
             self.target_ndim_ = 1
             self.classes_ = np.unique(y if classes is None else classes)
             self.n_outputs_ = len(self.classes_)
+        self._check_classes(classes)
         if self.n_outputs_ < 2:
-            raise ValueError(f"y must hold at least 2 classes, not 1 class, {self.classes_[0]!r}")
+            raise ValueError(
+                f"y must hold at least 2 classes, not 1 class, {inputs.listed(self.classes_)}"
+            )
         codes = np.searchsorted(self.classes_, y).clip(max=self.n_outputs_ - 1)
         if (unknown := self.classes_[codes] != y).any():
-            raise ValueError(f"y must hold labels of {self.classes_}, not {y[unknown][0]!r}")
+            raise ValueError(
+                f"y must hold labels of {inputs.listed(self.classes_)}, "
+                f"not {plain(y[unknown][0])!r}"
+            )
         return rows._replace(y=codes)
 
-    def _encoded_indicators(self, rows: Rows, reset: bool) -> Rows:
+    def _encoded_indicators(self, rows: Rows, reset: bool, classes: Any) -> Rows:
+        if (wrong := ~np.isin(rows.y, (0, 1))).any():
+            raise ValueError(
+                f"y must be columns of 0 and 1 where a row has several labels, "
+                f"not {plain(rows.y[wrong][0])!r}"
+            )
         if reset:
             self.target_ndim_, self.n_outputs_ = 2, rows.y.shape[1]
             self.classes_ = np.arange(self.n_outputs_)
+        self._check_classes(classes)
+        if rows.y.shape[1] != self.n_outputs_:
+            raise ValueError(f"y must have {self.n_outputs_} columns, not {rows.y.shape[1]}")
         return rows._replace(y=rows.y.astype(np.float64))
+
+    def _check_classes(self, classes: Any) -> None:
+        if classes is not None and not np.array_equal(np.unique(classes), self.classes_):
+            raise ValueError(
+                f"classes must be those that the first rows came with, "
+                f"{inputs.listed(self.classes_)}, not {inputs.listed(np.unique(classes))}"
+            )
 
     def _weighed(self, rows: Rows) -> Rows:
         if self.class_weight is None:
@@ -113,16 +150,12 @@ class MLPClassifier(ClassifierMixin, MLP):  # type: ignore[misc]
                 f"class_weight must be None where a row has several labels, not "
                 f"{self.class_weight!r}; use sample_weight"
             )
-        factors = compute_class_weight(
-            self.class_weight,
-            classes=self.classes_,
-            y=self.classes_[rows.y],
-            sample_weight=rows.weights,
-        )[rows.y]
-        return rows._replace(weights=factors if rows.weights is None else factors * rows.weights)
+        factors = inputs.class_weights(self.class_weight, self.classes_, rows.y, rows.weights)
+        own = factors[rows.y]
+        return rows._replace(weights=own if rows.weights is None else own * rows.weights)
 
-    def _dataset(self, rows: Rows, judged: Rows) -> Dataset:
-        train, validation = (Split(self._inputs(r.x, self.dtype), r.y) for r in (rows, judged))
+    def _dataset(self, config: TrainConfig, rows: Rows, judged: Rows) -> Dataset:
+        train, validation = (Split(self._inputs(r.x, config.dtype), r.y) for r in (rows, judged))
         many = self._indicators()
         n_classes = None if many else self.n_outputs_
         return Dataset(
@@ -155,29 +188,36 @@ class MLPRegressor(RegressorMixin, MLP):  # type: ignore[misc]
         values = np.asarray(self._predictions(X) * self.target_scale_ + self.target_mean_)
         return values if self.target_ndim_ == 2 else values[:, 0]
 
-    def _encoded(self, rows: Rows, reset: bool, classes: Any) -> Rows:
+    def _encoded(self, config: TrainConfig, rows: Rows, reset: bool, classes: Any) -> Rows:
         if reset:
             self.target_ndim_ = rows.y.ndim
-        y = rows.y.reshape(len(rows.y), -1).astype(np.float64)
+        y = inputs.numbers("y", rows.y).reshape(len(rows.y), -1)
         if reset:
             self.n_outputs_ = y.shape[1]
         if y.shape[1] != self.n_outputs_:
             raise ValueError(f"y must have {self.n_outputs_} outputs, not {y.shape[1]}")
+        inputs.check_range("y", y, "float64" if self._shifts(config) else config.dtype)
         return rows._replace(y=y)
 
-    def _learn_units(self, rows: Rows) -> None:
-        super()._learn_units(rows)
+    def _learn_units(self, config: TrainConfig, rows: Rows) -> None:
+        super()._learn_units(config, rows)
+        units = no_units(self.n_outputs_)
+        if self._shifts(config):
+            inputs.check_spread("y", rows.y, "float64")
+            units = moments(rows.y, rows.weights, inputs.LEAST["float64"])
+        self.target_mean_, self.target_scale_ = units
+
+    def _shifts(self, config: TrainConfig) -> bool:
         # Shifting would leave the range of counts and the like.
-        standardize = self.standardize and LOSSES[self.loss].target_range == EVERYWHERE
-        self.target_mean_, self.target_scale_ = moments(rows.y, rows.weights, standardize)
+        return self.standardize and LOSSES[config.loss].target_range == EVERYWHERE
 
     def _output_units(self) -> Units:
         return self.target_mean_, self.target_scale_
 
-    def _dataset(self, rows: Rows, judged: Rows) -> Dataset:
+    def _dataset(self, config: TrainConfig, rows: Rows, judged: Rows) -> Dataset:
         mean, scale = self._output_units()
         train, validation = (
-            Split(self._inputs(r.x, self.dtype), (r.y - mean) / scale) for r in (rows, judged)
+            Split(self._inputs(r.x, config.dtype), (r.y - mean) / scale) for r in (rows, judged)
         )
         return Dataset(
             train, validation, target_scale=scale, target_mean=mean, weights=rows.weights

@@ -188,17 +188,31 @@ class Loss(NamedTuple):
 
     outputs_per_target: int = 1
 
+    log_density: bool = False
+    """Whether it is minus the logarithm of a density or count, of which only differences mean
+    anything: 0 is no end, and 1 is one nat."""
+
 
 LOSSES = {
     "gaussian_nll": Loss(
-        gaussian_nll, gradients.gaussian_nll, ("regression",), values=means, outputs_per_target=2
+        gaussian_nll,
+        gradients.gaussian_nll,
+        ("regression",),
+        values=means,
+        outputs_per_target=2,
+        log_density=True,
     ),
     "hinge": Loss(hinge, gradients.hinge, ("classification",), target_range=(0, 1)),
     "huber": Loss(huber, gradients.huber, ("regression",), options=("huber_delta",)),
     "mean_absolute": Loss(mean_absolute, gradients.mean_absolute, ("regression",)),
     "mean_squared": Loss(mean_squared, gradients.mean_squared, ("classification", "regression")),
     "poisson": Loss(
-        poisson, gradients.poisson, ("regression",), values=np.exp, target_range=(0, math.inf)
+        poisson,
+        gradients.poisson,
+        ("regression",),
+        values=np.exp,
+        target_range=(0, math.inf),
+        log_density=True,
     ),
     "quantile": Loss(quantile, gradients.quantile, ("regression",), options=("quantile",)),
     "sigmoid_cross_entropy": Loss(

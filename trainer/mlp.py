@@ -7,14 +7,14 @@ from typing import Any, Self
 import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.utils import check_random_state
-from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
-from trainer import modelfile, onnx, understanding
+from trainer import inputs, modelfile, onnx, understanding
 from trainer.config import TrainConfig
 from trainer.diagnosis import diagnose
 from trainer.network import Network
 from trainer.prediction import build_network, input_gradient, raw_outputs, to_predictions
-from trainer.rows import ROWS, Rows, Units, held_out, moments, standardized
+from trainer.rows import ROWS, Rows, Units, held_out, moments, no_units, standardized
 from trainer.state import TrainState
 from trainer.training import EpochRecord, initial_state, run
 
@@ -40,9 +40,9 @@ Configured = make_dataclass(
 class MLP(BaseEstimator, Configured):  # type: ignore[misc, valid-type]
     """A multilayer perceptron, whatever its targets.
 
-    A subclass knows the targets: its `_encoded(rows, reset, classes)` makes labels from 0, or
-    values (rows, outputs), of Rows, and sets `n_outputs_` on reset; its `_dataset(rows, judged)`
-    makes the Dataset of two Rows.
+    A subclass knows the targets: its `_encoded(config, rows, reset, classes)` makes labels from 0,
+    or values (rows, outputs), of Rows, and sets `n_outputs_` on reset; its `_dataset(config, rows,
+    judged)` makes the Dataset of two Rows.
     """
 
     standardize: bool = True
@@ -60,10 +60,12 @@ class MLP(BaseEstimator, Configured):  # type: ignore[misc, valid-type]
         X (rows, features); y (rows,) or, in regression, (rows, outputs); sample_weight (rows,), 0
         or above. With `patience`, `validation_fraction` of the rows are held out to stop by;
         without, the "validation" figures of `history_` are of rows trained on, at most JUDGED.
-        Raises ValueError where the training diverges.
+        Warns of parameters that do nothing beside the others. Raises ValueError where the training
+        diverges.
         """
-        rows = self._rows(X, y, sample_weight, reset=True)
         config = self._config()
+        rows = self._rows(config, X, y, sample_weight, reset=True)
+        inputs.warn_of_idle(self, config)
         self._begin()
         if not config.patience:
             return self._train(config, rows)
@@ -72,18 +74,20 @@ class MLP(BaseEstimator, Configured):  # type: ignore[misc, valid-type]
 
     def _partial_fit(self, X: Any, y: Any, sample_weight: Any, classes: Any = None) -> Self:
         state: TrainState | None = getattr(self, "state_", None)
-        rows = self._rows(X, y, sample_weight, reset=state is None, classes=classes)
         config = self._config()
+        rows = self._rows(config, X, y, sample_weight, reset=state is None, classes=classes)
         if state is None:
             self._begin()
-        elif not config.ema:
+        else:
             # What early stopping kept for going on is not of a training without it.
-            state = replace(state, current=None)
+            current = state.current if config.ema else None
+            state = replace(state, current=current, config=replace(self.config_, patience=0))
         until = 1 if state is None else state.epoch + 1
         config = replace(config, epochs=max(config.epochs, until), patience=0)
         return self._train(config, rows, state, until)
 
     def _config(self) -> TrainConfig:
+        inputs.check_parameters(self)
         return TrainConfig(**{f.name: modelfile.plain(getattr(self, f.name)) for f in CONFIGURED})
 
     def _begin(self) -> None:
@@ -102,9 +106,9 @@ class MLP(BaseEstimator, Configured):  # type: ignore[misc, valid-type]
             config = replace(config, batch_size=min(config.batch_size, len(rows.x)))
         rows = self._weighed(rows)
         if state is None:
-            self._learn_units(rows)
+            self._learn_units(config, rows)
         sample = rows.where(slice(None, None, -(-len(rows.x) // JUDGED)))
-        dataset = self._dataset(rows, judged or sample)
+        dataset = self._dataset(config, rows, judged or sample)
         # Not left to `run`: the first rows of a partial_fit may be of one class.
         state = state or initial_state(config, dataset, self.seed_)
         records, reached = run(config, dataset, self.seed_, state, until)
@@ -121,30 +125,36 @@ class MLP(BaseEstimator, Configured):  # type: ignore[misc, valid-type]
         self.config_, self.n_rows_ = config, len(rows.x)
         return self
 
-    def _rows(self, X: Any, y: Any, sample_weight: Any, reset: bool, classes: Any = None) -> Rows:
+    def _rows(
+        self,
+        config: TrainConfig,
+        X: Any,
+        y: Any,
+        sample_weight: Any = None,
+        *,
+        reset: bool = False,
+        classes: Any = None,
+    ) -> Rows:
         """Checked and encoded, without the rows whose weight is 0."""
-        x, y = validate_data(
-            self, X, y, reset=reset, multi_output=True, dtype=(np.float64, np.float32)
-        )
+        x, y = inputs.validated(self, reset, X=X, y=y, multi_output=True)
+        inputs.check_range("X", x, config.dtype)
         rows = Rows(x, y, None)
         if sample_weight is not None:
-            weights = _check_sample_weight(sample_weight, x, dtype=np.float64)
-            kept = weights > 0
-            if (weights < 0).any() or not kept.any():
-                raise ValueError(
-                    f"sample_weight must be 0 or above, and above 0 in some row; the least is "
-                    f"{weights.min()} and the greatest {weights.max()}"
-                )
-            rows = Rows(x, y, weights).where(kept)
-        encoded: Rows = self._encoded(rows, reset, classes)
+            weights = inputs.sample_weights(sample_weight, len(x))
+            rows = Rows(x, y, weights).where(weights > 0)
+        encoded: Rows = self._encoded(config, rows, reset, classes)
         return encoded
 
     def _weighed(self, rows: Rows) -> Rows:
         """With the weights of their classes."""
         return rows
 
-    def _learn_units(self, rows: Rows) -> None:
-        self.input_mean_, self.input_scale_ = moments(rows.x, rows.weights, self.standardize)
+    def _learn_units(self, config: TrainConfig, rows: Rows) -> None:
+        inputs.check_spread("X", rows.x, config.dtype)
+        units = no_units(rows.x.shape[1])
+        if self.standardize:
+            units = moments(rows.x, rows.weights, inputs.LEAST[config.dtype])
+        self.input_mean_, self.input_scale_ = units
 
     def _output_units(self) -> Units | None:
         return None
@@ -158,8 +168,7 @@ class MLP(BaseEstimator, Configured):  # type: ignore[misc, valid-type]
 
     def _checked(self, X: Any) -> np.ndarray:
         check_is_fitted(self, "state_")
-        x = validate_data(self, X, reset=False, dtype=(np.float64, np.float32))
-        return np.asarray(x)
+        return np.asarray(inputs.validated(self, False, X=X))
 
     def _outputs(self, X: Any) -> np.ndarray:
         """The network's raw outputs (rows, outputs)."""
@@ -206,8 +215,8 @@ class MLP(BaseEstimator, Configured):  # type: ignore[misc, valid-type]
     ) -> list[understanding.Significance]:
         """How much each feature matters on these rows; `pandas.DataFrame` takes it as it is."""
         check_is_fitted(self, "state_")
-        rows = self._rows(X, y, None, reset=False)
-        dataset = self._dataset(rows, rows.where(slice(1)))
+        rows = self._rows(self.config_, X, y)
+        dataset = self._dataset(self.config_, rows, rows.where(slice(1)))
         return understanding.feature_significance(
             self.config_,
             self.state_.parameters,

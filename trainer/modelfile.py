@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 
 from trainer import archive, checkpoint
-from trainer.config import TrainConfig
 from trainer.diagnosis import Diagnosis, Verdict
 from trainer.statistics import LayerStatistics
 from trainer.training import EpochRecord
@@ -65,18 +64,18 @@ def read(path: str | os.PathLike[str], kind: str) -> tuple[dict[str, Any], dict[
         )
     fitted = words["integers"] | {
         name: array.astype(object) if name in words["objects"] else array
-        for name, array in _under("fitted.", arrays).items()
+        for name, array in checkpoint.under("fitted.", arrays).items()
     }
-    fitted["config_"] = TrainConfig(**{k: _made(value) for k, value in words["config_"].items()})
+    fitted["config_"] = checkpoint.config_of(words["config_"])
     fitted["history_"] = [_record(**values) for values in words["history_"]]
     fitted["diagnosis_"] = _diagnosis(**words["diagnosis_"])
-    fitted["state_"] = checkpoint.from_arrays(_under("state.", arrays))
+    fitted["state_"] = checkpoint.from_arrays(checkpoint.under("state.", arrays))
     return {name: _made(value) for name, value in words["parameters"].items()}, fitted
 
 
 def plain(value: Any) -> Any:
     """NumPy's numbers as Python's, and sequences as tuples."""
-    if isinstance(value, np.generic):
+    if isinstance(value, (np.generic, np.ndarray)) and not value.ndim:
         return value.item()
     if isinstance(value, (list, tuple, np.ndarray)):
         return tuple(plain(item) for item in value)
@@ -103,10 +102,6 @@ def _record(layers: list[dict[str, float]], **values: Any) -> EpochRecord:
 
 def _diagnosis(verdict: str, **rest: Any) -> Diagnosis:
     return Diagnosis(Verdict(verdict), **rest)
-
-
-def _under(prefix: str, arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    return {k.removeprefix(prefix): v for k, v in arrays.items() if k.startswith(prefix)}
 
 
 def _storable(name: str, array: np.ndarray) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -63,8 +64,8 @@ def to_onnx(
     All is in float32. y are class probabilities where the loss gives them, else values, and with
     `indicators` each column's own probability. `embedding` is the TrainState's, and becomes part of
     the model. Units are (means, scales), of shape (n_inputs,) or (n_outputs,): what the inputs were
-    standardised with, and what values are multiplied by and moved to. Raises ImportError without
-    the extra "onnx".
+    standardised with, and what values are multiplied by and moved to. Folders on the way are made,
+    as by all that writes here. Raises ImportError without the extra "onnx".
     """
     try:
         from onnx import TensorProto, checker, helper, save
@@ -109,6 +110,7 @@ def to_onnx(
         producer_name="trainer",
     )
     checker.check_model(model, full_check=True)
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
     save(model, os.fspath(path))
 
 

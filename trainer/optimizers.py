@@ -171,6 +171,9 @@ def adam(
 
     The moments are kept as plain discounted sums, m / (1 - beta1) and v / (1 - beta2): two passes
     over memory fewer. The factors they lack, and the bias corrections, go into two scalars.
+
+    With a vector "largest" among them it is AMSGrad, which divides by the largest v so far (Reddi
+    et al. 2018, arXiv:1904.09237, algorithm 2), as in PyTorch with Adam's bias corrections.
     """
     first, second = moments["first"], moments["second"]
     first *= beta1
@@ -178,41 +181,12 @@ def adam(
     np.square(gradient, out=gradient)
     second *= beta2
     second += gradient
+    if "largest" in moments:
+        second = np.maximum(moments["largest"], second, out=moments["largest"])
 
     mean = (1 - beta1) / (1 - beta1**step)
     deviation = math.sqrt((1 - beta2) / (1 - beta2**step))
     np.sqrt(second, out=gradient)
-    gradient += EPSILON / deviation
-    np.divide(first, gradient, out=gradient)
-    gradient *= learning_rate * mean / deviation
-    parameters -= gradient
-
-
-def amsgrad(
-    parameters: np.ndarray,
-    gradient: np.ndarray,
-    moments: Mapping[str, np.ndarray],
-    *,
-    step: int,
-    learning_rate: float,
-    beta1: float = 0.9,
-    beta2: float = 0.999,
-) -> None:
-    """Adam with the largest v so far (Reddi et al. 2018, arXiv:1904.09237, algorithm 2).
-
-    As in PyTorch, with Adam's bias corrections, which that algorithm leaves out.
-    """
-    first, second, largest = moments["first"], moments["second"], moments["largest"]
-    first *= beta1
-    first += gradient
-    np.square(gradient, out=gradient)
-    second *= beta2
-    second += gradient
-    np.maximum(largest, second, out=largest)
-
-    mean = (1 - beta1) / (1 - beta1**step)
-    deviation = math.sqrt((1 - beta2) / (1 - beta2**step))
-    np.sqrt(largest, out=gradient)
     gradient += EPSILON / deviation
     np.divide(first, gradient, out=gradient)
     gradient *= learning_rate * mean / deviation
@@ -283,7 +257,7 @@ OPTIMIZERS = {
     "adagrad": Optimizer(adagrad, ("second",)),
     "adam": Optimizer(adam, ("first", "second"), ("beta1", "beta2")),
     "adamw": Optimizer(adam, ("first", "second"), ("beta1", "beta2"), decoupled=True),
-    "amsgrad": Optimizer(amsgrad, ("first", "second", "largest"), ("beta1", "beta2")),
+    "amsgrad": Optimizer(adam, ("first", "second", "largest"), ("beta1", "beta2")),
     "lion": Optimizer(lion, ("first",), ("beta1", "beta2"), decoupled=True),
     "momentum": Optimizer(heavy_ball, ("velocity",), ("momentum",)),
     "nadam": Optimizer(nadam, ("first", "second"), ("beta1", "beta2")),

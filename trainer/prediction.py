@@ -8,12 +8,13 @@ import numpy as np
 
 from trainer import passes
 from trainer.activations import ACTIVATIONS
+from trainer.arguments import check_numbers
 from trainer.config import TrainConfig
 from trainer.dataset import Dataset, Split, encode, in_units
 from trainer.embeddings import Embedding
 from trainer.losses import LOSSES
 from trainer.metrics import METRICS
-from trainer.network import Network
+from trainer.network import Network, parameter_count
 from trainer.norms import NORMS, Norm
 
 EMBEDDED_ROWS = 1024
@@ -101,11 +102,30 @@ def predict(
     """Class probabilities where the loss gives them, else values: (rows, n_outputs).
 
     Of targets that are `indicators`, columns of 0 or 1, it is each column's own probability.
-    `embedding` is the TrainState's.
+    `embedding` is the TrainState's. Raises ValueError for rows that are not finite, or not as wide
+    as those that the network was trained on.
     """
+    if not (isinstance(x, np.ndarray) and x.ndim == 2 and not len(x)):
+        check_numbers("x", x, "features")
+    if config.embedding == "none":
+        _check_width(config, parameters, x.shape[1], n_outputs)
     network = build_network(config, parameters, x.shape[1], n_outputs, embedding)
     with np.errstate(all="ignore"):
         return to_predictions(config, raw_outputs(network, embedding, x), values=indicators)
+
+
+def _check_width(
+    config: TrainConfig, parameters: np.ndarray, n_inputs: int, n_outputs: int
+) -> None:
+    """Raise ValueError if the parameters are of a network of another number of inputs."""
+    sizes = layer_sizes(config, 0, n_outputs)
+    # Each input has a weight for every unit of the first layer.
+    width, rest = divmod(parameters.size - parameter_count(sizes, norm(config)), sizes[1])
+    if not rest and width > 0 and width != n_inputs:
+        raise ValueError(
+            f"x must have {width} columns, as the rows that these parameters were trained on, "
+            f"not {n_inputs}"
+        )
 
 
 def to_predictions(config: TrainConfig, outputs: np.ndarray, values: bool = False) -> np.ndarray:
@@ -161,12 +181,15 @@ def judge(
     targets: np.ndarray,
 ) -> tuple[float, float]:
     """Loss and metric of raw outputs (rows, outputs), which are used up, against y and its
-    encoding (outputs, rows); outputs that are not finite score NaN."""
+    encoding (outputs, rows); where outputs or the metric overflow, neither is a number."""
     metric = METRICS[config.metric]
-    score = math.nan
-    if metric.function is not None and np.isfinite(outputs).all():
+    sound, score = bool(np.isfinite(outputs).all()), math.nan
+    if metric.function is not None and sound:
         score = metric.function(*_compared(config, dataset, outputs, y))
+        sound = metric.every_class or not math.isnan(score)
     value = loss_functions(config)[0](outputs.T, targets)
+    if not sound and math.isfinite(value):
+        value = math.nan
     return value, value if metric.function is None else score
 
 

@@ -26,7 +26,10 @@ class Progress:
 
 
 def observe(config: TrainConfig, progress: Progress, metric: float) -> Progress:
-    """The progress after an epoch of this validation metric, with `stale` 0 if it is the best."""
+    """The progress after an epoch of this validation metric, with `stale` 0 if it is the best.
+
+    NaN, as of rows on which a metric has no value, is never better than a number.
+    """
     sign = 1 if METRICS[config.metric].direction == "maximize" else -1
     if math.isnan(progress.best) or sign * metric > sign * progress.best:
         return replace(progress, best=metric, stale=0, waited=0)

@@ -1,7 +1,6 @@
 """Many networks at once, as for the seeds or folds of one trial: small ones share each step."""
 
 import dataclasses
-import math
 import time
 from collections.abc import Sequence
 
@@ -56,12 +55,22 @@ def train_many(
     """What `run` returns for each seed, with the configuration and dataset of the same place.
 
     Networks that differ in seed, rows and learning rate alone are trained as stacks; the others,
-    and those too large to gain from it, one after another. A stack's results are those of `run`
-    but for rounding, as products are summed in another order: after a few epochs, parameters agree
-    to about 1e-12 in float64 and 1e-4 in float32. A record's seconds are its share of the stack's.
+    and those too large to gain from it, one after another. A record's seconds are its share of the
+    stack's.
+
+    A stack's results are those of `run` but for rounding, as products may be summed in another
+    order. That grows with the steps: over 10 epochs of the networks that its tests train, at most
+    750 steps, a parameter p differs by at most 1e-12 (1 + |p|) in float64 and 1e-4 (1 + |p|) in
+    float32; over 40 epochs, 2.5e-3 was seen in float32.
 
     Raises ValueError as `run`, and where the lengths differ.
     """
+    try:
+        seeds = list(seeds)
+    except TypeError:
+        raise ValueError(
+            f"seeds must be a sequence of integers, one a network, not {seeds!r}"
+        ) from None
     count = len(seeds)
     configs = [config] * count if isinstance(config, TrainConfig) else config
     datasets = [dataset] * count if isinstance(dataset, Dataset) else dataset
@@ -73,7 +82,7 @@ def train_many(
         train(*start, until)  # refuses what cannot be trained; nothing runs yet
 
     trainings = [
-        (config, dataset, seed, state or initial_state(config, dataset, seed))
+        (config, dataset, int(seed), state or initial_state(config, dataset, seed))
         for config, dataset, seed, state in zip(configs, datasets, seeds, starts, strict=True)
     ]
     results: list[Trained] = [([], training[3]) for training in trainings]
@@ -143,29 +152,28 @@ def _run_stack(trainings: Sequence[Training], until: int | None) -> list[Trained
             scores = {i: stack.validate(i) for i in active}
         seconds = (time.perf_counter() - started) / len(active)
         for i, (validation_loss, validation_metric) in scores.items():
-            records[i].append(
-                EpochRecord(
-                    epoch=epoch + 1,
-                    learning_rate=rates[i],
-                    train_loss=losses[i],
-                    validation_loss=validation_loss,
-                    validation_metric=validation_metric,
-                    gradient_norm=norms[i],
-                    seconds=seconds,
-                )
+            record = EpochRecord(
+                epoch=epoch + 1,
+                learning_rate=rates[i],
+                train_loss=losses[i],
+                validation_loss=validation_loss,
+                validation_metric=validation_metric,
+                gradient_norm=norms[i],
+                seconds=seconds,
             )
-            diverged = not (math.isfinite(losses[i]) and math.isfinite(validation_loss))
             progress = states[i].progress
-            if not diverged:
+            if not record.diverged:
                 progress = observe(config, progress, validation_metric)
+            records[i].append(record)
             states[i] = TrainState(
                 epoch=epoch + 1,
                 steps=stack.steps,
                 parameters=stack.parameters[i].copy(),
                 moments={name: moment[i].copy() for name, moment in stack.moments.items()},
-                diverged=diverged,
+                diverged=record.diverged,
                 progress=progress,
+                config=trainings[i][0],
             )
-            if diverged:
+            if record.diverged:
                 active.remove(i)
     return list(zip(records, states, strict=True))

@@ -31,7 +31,7 @@ def held_out(y: np.ndarray, fraction: float, seed: int) -> np.ndarray:
     if not 0 < count < len(y):
         raise ValueError(
             f"validation_fraction must hold out at least 1 of the {len(y)} rows and leave 1, "
-            f"not {fraction!r}; with patience=0 none are held out"
+            f"not {fraction}; with patience=0 none are held out"
         )
     order = np.random.default_rng(seed).permutation(len(y))
     if y.ndim == 1:
@@ -41,11 +41,8 @@ def held_out(y: np.ndarray, fraction: float, seed: int) -> np.ndarray:
     return mask
 
 
-def moments(values: np.ndarray, weights: np.ndarray | None, standardize: bool) -> Units:
-    """Mean and standard deviation of each column; 0 and 1 if not to standardize."""
-    columns = values.shape[1]
-    if not standardize:
-        return np.zeros(columns), np.ones(columns)
+def moments(values: np.ndarray, weights: np.ndarray | None, least: float) -> Units:
+    """Mean and standard deviation of each column, 1 where it varies by less than `least`."""
     if weights is None:
         weights = np.ones(len(values))
     blocks = [slice(i, i + ROWS) for i in range(0, len(values), ROWS)]
@@ -57,8 +54,13 @@ def moments(values: np.ndarray, weights: np.ndarray | None, standardize: bool) -
     mean = average(lambda block: block)
     scale = np.sqrt(average(lambda block: np.square(block - mean)))
     # Not where scale is 0: by rounding, it may be a little more.
-    scale[np.ptp(values, axis=0) == 0] = 1
+    scale[np.ptp(values, axis=0) < least] = 1
     return mean, scale
+
+
+def no_units(columns: int) -> Units:
+    """Those of values that stay as they are."""
+    return np.zeros(columns), np.ones(columns)
 
 
 def standardized(x: np.ndarray, units: Units, dtype: str) -> np.ndarray:

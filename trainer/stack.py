@@ -162,7 +162,7 @@ class Stack:
 class Pass:
     """A forward and a backward pass of a stack, R times a number of rows.
 
-    As `trainer.network.Pass`, with the stack in front: h (R, n + 1, rows), delta (R, n, rows). The
+    As `trainer.passes.Pass`, with the stack in front: h (R, n + 1, rows), delta (R, n, rows). The
     outputs alone are (outputs, R rows) in memory, so that the loss sees the stack as more rows.
     """
 

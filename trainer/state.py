@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from trainer.config import TrainConfig
 from trainer.embeddings import Embedding
 from trainer.progress import Progress
 
@@ -27,7 +28,7 @@ class TrainState:
     """The optimizer's, flat like the parameters that it moves, by name."""
 
     diverged: bool = False
-    """Whether a loss, gradient or parameter stopped being finite: training ended there."""
+    """Whether a loss, metric, gradient or parameter stopped being finite: training ended there."""
 
     current: np.ndarray | None = None
     """The parameters to go on from, under `ema` or `patience`; else they are `parameters`."""
@@ -40,6 +41,9 @@ class TrainState:
 
     embedding: Embedding | None = None
     """What stands in front of the network, if the configuration has one; it never changes."""
+
+    config: TrainConfig | None = None
+    """What it was last trained under, so that what has changed since can be named, if known."""
 
     @property
     def arrays(self) -> dict[str, np.ndarray]:

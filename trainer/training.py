@@ -7,16 +7,16 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from trainer import lbfgs
 from trainer.activations import ACTIVATIONS
+from trainer.arguments import check_integer, check_type, is_whole
 from trainer.config import TrainConfig
 from trainer.dataset import Dataset, Split, check_classes, check_fit
 from trainer.descent import Descent
 from trainer.embeddings import EMBEDDINGS, Embedding
+from trainer.layout import check_state, layout
 from trainer.memory import aligned_copy
-from trainer.network import initial_parameters, parameter_count
-from trainer.optimizers import OPTIMIZERS
-from trainer.prediction import check_embedding, layer_sizes, n_features, norm
+from trainer.network import initial_parameters
+from trainer.prediction import layer_sizes, n_features, norm
 from trainer.progress import Progress, has_ended, learning_rate, observe
 from trainer.state import TrainState
 from trainer.statistics import LayerStatistics
@@ -43,7 +43,7 @@ class EpochRecord:
     """After the epoch, without weights, penalties, dropout or label smoothing."""
 
     validation_metric: float
-    """After the epoch; NaN when the validation loss is not finite."""
+    """After the epoch; NaN when the outputs are not finite, or where it has no value."""
 
     gradient_norm: float
     """Root mean square over the epoch's steps, penalties included, before clipping."""
@@ -52,6 +52,12 @@ class EpochRecord:
 
     layers: tuple[LayerStatistics, ...] = ()
     """Of each layer, from the first hidden one to the outputs, under `record_layers`."""
+
+    @property
+    def diverged(self) -> bool:
+        """Whether a loss is not finite, or the metric infinite: some have no value on some rows."""
+        losses = self.train_loss, self.validation_loss
+        return not all(map(math.isfinite, losses)) or math.isinf(self.validation_metric)
 
 
 def train(
@@ -67,25 +73,22 @@ def train(
     same bits as not stopping. Training ends early when it diverges, with `diverged` set, or when
     its `patience` is at its end.
     """
+    check_type("config", config, TrainConfig)
+    check_type("dataset", dataset, Dataset)
+    if state is not None:
+        check_type("state", state, TrainState)
     check_fit(config, dataset)
-    if type(seed) is not int or seed < 0:
-        raise ValueError(f"seed must be an integer of at least 0, not {seed!r}")
+    check_integer("seed", seed, 0)
+    seed = int(seed)
     if state is None:
         check_classes(dataset)
         state = initial_state(config, dataset, seed)
-    check_embedding(config, state.embedding, dataset.n_inputs)
-    needed = _layout(config, n_features(state.embedding, dataset.n_inputs), dataset.n_outputs)
-    found = {name: array.shape for name, array in state.arrays.items()}
-    if found != needed or state.parameters.dtype != config.dtype:
-        raise ValueError(
-            f"state has the {state.parameters.dtype} arrays {_describe(found)}; "
-            f"the configuration needs {config.dtype} and {_describe(needed)}"
-        )
+    check_state(config, dataset, state)
     until = config.epochs if until is None else until
-    if not state.epoch <= until <= config.epochs:
+    if not is_whole(until) or not state.epoch <= until <= config.epochs:
         raise ValueError(
             f"until must be from {state.epoch}, the epochs completed, to {config.epochs}, "
-            f"the epochs configured, not {until!r}"
+            f"the epochs configured, and an integer, not {until!r}"
         )
     return _epochs(config, dataset, seed, state, until)
 
@@ -120,7 +123,7 @@ def kept(config: TrainConfig, records: Sequence[EpochRecord]) -> EpochRecord | N
         return records[-1]
     best, progress = None, Progress()
     for record in records:
-        if _finite(record.train_loss, record.validation_loss):
+        if not record.diverged:
             progress = observe(config, progress, record.validation_metric)
             best = record if progress.stale == 0 else best
     return best
@@ -141,19 +144,20 @@ def initial_state(config: TrainConfig, dataset: Dataset, seed: int) -> TrainStat
     parameters = initial_parameters(
         sizes, activations, config.initializer, rng, norm(config)
     ).astype(config.dtype)
-    layout = _layout(config, n_inputs, dataset.n_outputs)
+    shapes = layout(config, n_inputs, dataset.n_outputs)
     return TrainState(
         0,
         0,
         parameters,
         moments={
             name.removeprefix("moments."): np.zeros(shape, config.dtype)
-            for name, shape in layout.items()
+            for name, shape in shapes.items()
             if name.startswith("moments.")
         },
-        current=parameters if "current" in layout else None,
-        average=parameters if "average" in layout else None,
+        current=parameters if "current" in shapes else None,
+        average=parameters if "average" in shapes else None,
         embedding=embedding,
+        config=config,
     )
 
 
@@ -166,45 +170,20 @@ def _generator(seed: int, *stream: int) -> np.random.Generator:
     return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=stream))
 
 
-def _layout(config: TrainConfig, n_inputs: int, n_outputs: int) -> dict[str, tuple[int, ...]]:
-    """The shape of every array in a state of this configuration."""
-    sizes, kind = layer_sizes(config, n_inputs, n_outputs), norm(config)
-    count = parameter_count(sizes, kind)
-    trained = parameter_count(sizes, kind and kind._replace(running=False))
-    shapes: dict[str, tuple[int, ...]] = {"parameters": (count,)}
-    if config.ema or config.patience:
-        shapes["current"] = (count,)
-    if config.ema:
-        shapes["average"] = (count,)
-    if config.optimizer == "lbfgs":
-        history = lbfgs.initial_history(trained, np.dtype(config.dtype))
-        return shapes | {f"moments.{name}": array.shape for name, array in history.items()}
-    moments = OPTIMIZERS[config.optimizer].moments
-    return shapes | {f"moments.{name}": (trained,) for name in moments}
-
-
-def _finite(train_loss: float, validation_loss: float) -> bool:
-    """Whether the training has not diverged."""
-    return math.isfinite(train_loss) and math.isfinite(validation_loss)
-
-
-def _describe(layout: dict[str, tuple[int, ...]]) -> str:
-    return ", ".join(f"{name} {shape}" for name, shape in sorted(layout.items()))
-
-
 def _epochs(
     config: TrainConfig, dataset: Dataset, seed: int, state: TrainState, until: int
 ) -> Generator[EpochRecord, None, TrainState]:
     epoch, diverged, progress = state.epoch, state.diverged, state.progress
+    inner = config
     if (embedding := state.embedding) is not None:
         # What is left is a training on the features, which are all held in memory.
-        config = replace(config, embedding="none")
+        inner = replace(config, embedding="none")
         train, validation = (
             Split(embedding.transform(x).astype(config.dtype, copy=False), y)
             for x, y in (dataset.train, dataset.validation)
         )
         dataset = replace(dataset, train=train, validation=validation, test=None)
-    descent = Descent(config, dataset, state)
+    descent = Descent(inner, dataset, state)
     best = aligned_copy(state.parameters) if config.patience else None
     del state  # copied; three vectors of parameters fewer in memory, if no one else holds it
     while epoch < until and not diverged and not has_ended(config, progress):
@@ -221,12 +200,7 @@ def _epochs(
             validation_loss, validation_metric = descent.validate()
             layers = () if descent.statistics is None else descent.statistics.layers()
         epoch += 1
-        diverged = not _finite(train_loss, validation_loss)
-        if not diverged:
-            progress = observe(config, progress, validation_metric)
-            if best is not None and progress.stale == 0:
-                best[...] = descent.judged.parameters
-        yield EpochRecord(
+        record = EpochRecord(
             epoch=epoch,
             learning_rate=descent.learning_rate,
             train_loss=train_loss,
@@ -236,6 +210,12 @@ def _epochs(
             seconds=time.perf_counter() - started,
             layers=layers,
         )
+        diverged = record.diverged
+        if not diverged:
+            progress = observe(config, progress, validation_metric)
+            if best is not None and progress.stale == 0:
+                best[...] = descent.judged.parameters
+        yield record
     return TrainState(
         epoch=epoch,
         steps=descent.steps,
@@ -246,4 +226,5 @@ def _epochs(
         average=descent.average,
         progress=progress,
         embedding=embedding,
+        config=config,
     )

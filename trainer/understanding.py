@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from trainer.arguments import check_integer
 from trainer.config import TrainConfig
 from trainer.dataset import Dataset, Split
 from trainer.embeddings import Embedding
@@ -53,15 +54,14 @@ def feature_significance(
     The gradients are of the raw output of a row's own class in classification, and averaged over
     the outputs in regression. Those of a signum network are zero almost everywhere, and here its
     straight-through ones. `embedding` is the TrainState's; features are the columns in front of it.
-    Raises ValueError for names that do not fit.
+    Raises ValueError for names that do not fit, and for repeats below 1.
     """
     features = dataset.n_inputs
     names = [f"x{j}" for j in range(features)] if names is None else list(names)
-    if len(names) != features or repeats < 1:
-        raise ValueError(
-            f"names must be {features}, one a feature, and repeats at least 1, "
-            f"not {len(names)} and {repeats}"
-        )
+    if len(names) != features:
+        raise ValueError(f"names must be {features}, one a feature, not {len(names)}")
+    for name, number, least in (("repeats", repeats, 1), ("seed", seed, 0)):
+        check_integer(name, number, least)
     gradient, product = _gradients(config, parameters, dataset, split, embedding)
     losses = _permutation_losses(config, parameters, dataset, split, embedding, repeats, seed)
     columns = gradient, product, losses.mean(axis=1), losses.std(axis=1)
@@ -160,8 +160,10 @@ def summary(config: TrainConfig, n_inputs: int, n_outputs: int, rows: int) -> Su
     """The summary of a configuration's network, trained on so many rows.
 
     `n_inputs` is the columns of the data, or the features of their embedding; `n_outputs` is the
-    classes, or the columns of the targets.
+    classes, or the columns of the targets. Raises ValueError unless all three are above 0.
     """
+    for name, number in (("n_inputs", n_inputs), ("n_outputs", n_outputs), ("rows", rows)):
+        check_integer(name, number, 1)
     sizes = layer_sizes(config, n_inputs, n_outputs)
     layers = []
     for number, (n_in, n_out) in enumerate(pairwise(sizes), start=1):

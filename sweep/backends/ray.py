@@ -1,34 +1,20 @@
 """Segments as Ray tasks, on this machine or on a cluster."""
 
-import logging
-import os
-import socket
 import time
-from contextlib import suppress
 from dataclasses import dataclass
-from functools import cache, partial
+from functools import partial
 from typing import Any, Self
 
-# Before Ray is imported: it reads these once, and would talk on the user's terminal.
-os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-os.environ.setdefault("RAY_IGNORE_UNHANDLED_ERRORS", "1")
-# What it prints of workers that died: the reports say it.
-os.environ.setdefault("RAY_DEDUP_LOGS_SKIP_REGEX", ".")
+# Before Ray itself, which reads the environment that it sets.
+from sweep.backends.cluster import connect, first_line  # isort: split
 
 import ray
-from ray._private.authentication.authentication_token_setup import (
-    maybe_enable_token_auth_if_token_available,
-)
 from ray.exceptions import ObjectLostError, OutOfMemoryError, RayError, RayTaskError
-from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-import sweep
-import trainer
 from sweep.backends.compute import compute
+from sweep.backends.mailbox import Mailbox, tell
 from sweep.backends.portable import portable_environment
 from sweep.backends.segment import UNLIMITED, Beat, Limits, Report, Result, Segment
-from sweep.errors import BackendError
 from trainer import Dataset, TrainState
 
 GRACE = 2.0
@@ -52,38 +38,11 @@ VERDICTS = {
 }
 """The outcomes that a segment is killed with, and what its report says."""
 
-MAILBOX = "sweep signs of life"
-
-
-class _Mailbox:
-    """Where running segments leave their signs of life: the last of each."""
-
-    def __init__(self) -> None:
-        self._beats: dict[int, Beat] = {}
-
-    def tell(self, number: int, beat: Beat) -> None:
-        self._beats[number] = beat
-
-    def read(self, running: frozenset[int]) -> dict[int, Beat]:
-        self._beats = {number: b for number, b in self._beats.items() if number in running}
-        return self._beats
-
 
 def _compute(
     segment: Segment, state: Any, dataset: Dataset, limits: Limits, number: int
 ) -> tuple[Report, Any]:
-    return compute(segment, state, dataset, limits, partial(_tell, number))
-
-
-def _tell(number: int, beat: Beat) -> None:
-    # No mailbox yet, or no memory for it: the next one may arrive.
-    with suppress(ValueError, RayError, MemoryError):
-        _mailbox().tell.remote(number, beat)
-
-
-@cache
-def _mailbox() -> Any:
-    return ray.get_actor(MAILBOX)
+    return compute(segment, state, dataset, limits, partial(tell, number))
 
 
 @dataclass(slots=True)
@@ -103,6 +62,11 @@ class _Sent:
     """When the first sign of life came, by this machine's clock: others may go wrong."""
     verdict: str | None = None
     """The outcome that it is being killed with."""
+
+    def hear(self, beat: Beat, now: float) -> None:
+        if self.first is None:
+            self.first, self.heard = beat, now
+        self.last = beat
 
     def overdue(self, now: float) -> bool:
         seconds = self.limits.seconds
@@ -148,17 +112,13 @@ class RayBackend:
         address: str = "local",
         portable: bool = False,
     ) -> None:
-        _start(cpus, address, portable_environment() if portable else {})
-        self.cpus = int(ray.cluster_resources().get("CPU", 0))  # type: ignore[no-untyped-call]
-        if not self.cpus:
-            raise BackendError(f"the Ray cluster at {address} has no CPUs; add a node that has")
+        self.cpus = connect(cpus, address, portable_environment() if portable else {})
         self._datasets = [ray.put(dataset) for dataset in datasets]
         self._running: dict[ray.ObjectRef[Any], _Sent] = {}
         self._lost: list[tuple[float, Result]] = []
         self._submitted = 0
-        self._mailbox: Any = None
-        self._reading: ray.ObjectRef[Any] | None = None
-        self._read = 0.0
+        self._mailbox: Mailbox | None = None
+        self._looked = 0.0
 
     def submit(self, segment: Segment, state: Any = None, limits: Limits = UNLIMITED) -> None:
         if limits != UNLIMITED:
@@ -205,59 +165,41 @@ class RayBackend:
             return Result(sent.segment, report, sent.reached)
         except OutOfMemoryError as error:
             sent.first = None  # it was the node's memory: without a start it is sent again
-            report = sent.report("out_of_memory", _first_line(error))
+            report = sent.report("out_of_memory", first_line(error))
         except RayError as error:
             cause = error.cause if isinstance(error, RayTaskError) else error
             if isinstance(cause, ObjectLostError):
-                report, state = sent.report("worker_lost", _first_line(cause)), None
+                report, state = sent.report("worker_lost", first_line(cause)), None
             elif isinstance(error, RayTaskError):
                 report = sent.report("error", str(error))
             else:
                 lost = "out_of_memory" if sent.without_memory() else "worker_lost"
-                report = sent.report(lost, _first_line(error))
+                report = sent.report(lost, first_line(error))
         return Result(sent.segment, report, state)
 
     def beats(self) -> list[Beat]:
         return [sent.last for sent in self._running.values() if sent.last is not None]
 
-    def _open_mailbox(self) -> None:
+    def _open_mailbox(self) -> Mailbox:
         if self._mailbox is None:
-            here = NodeAffinitySchedulingStrategy(
-                ray.get_runtime_context().get_node_id(), soft=True
-            )
-            actor = ray.remote(num_cpus=0, max_restarts=-1)(_Mailbox)
-            self._mailbox = actor.options(name=MAILBOX, scheduling_strategy=here).remote()
+            self._mailbox = Mailbox()
+        return self._mailbox
 
     def _listen(self) -> None:
-        """Take what the mailbox has sent, ask for more, and kill what is overdue; never wait."""
+        """Take what the mailbox has sent, and kill what is overdue; never wait."""
         now = time.monotonic()
-        if now < self._read + LISTEN:
+        if now < self._looked + LISTEN:
             return
-        self._read = now
-        if self._mailbox is None:
-            if not any(now > sent.submitted + LONG for sent in self._running.values()):
-                return
-            self._open_mailbox()
-        if self._reading is not None and ray.wait([self._reading], timeout=0)[0]:
-            self._hear(self._reading, now)
-            self._reading = None
-        if self._reading is None:
-            numbers = frozenset(sent.number for sent in self._running.values())
-            self._reading = self._mailbox.read.remote(numbers)
+        self._looked = now
+        running = self._running.values()
+        if self._mailbox is None and all(now <= sent.submitted + LONG for sent in running):
+            return
+        beats = self._open_mailbox().look(frozenset(sent.number for sent in running))
         for ref, sent in self._running.items():
+            if (beat := beats.get(sent.number)) is not None:
+                sent.hear(beat, now)
             if sent.verdict is None and sent.overdue(now):
                 self._kill(ref, "timeout")
-
-    def _hear(self, reading: "ray.ObjectRef[Any]", now: float) -> None:
-        try:
-            beats: dict[int, Beat] = ray.get(reading)
-        except RayError:
-            return  # its node went; Ray starts it again elsewhere
-        for sent in self._running.values():
-            if (beat := beats.get(sent.number)) is not None:
-                if sent.first is None:
-                    sent.first, sent.heard = beat, now
-                sent.last = beat
 
     def kill(self, segment: Segment) -> None:
         for ref, sent in self._running.items():
@@ -279,8 +221,8 @@ class RayBackend:
         return ray.put(state)
 
     def close(self) -> None:
-        for reached in self._running:
-            ray.cancel(reached, force=True)
+        for ref in self._running:
+            ray.cancel(ref, force=True)
         self._running.clear()
         ray.shutdown()
 
@@ -289,38 +231,3 @@ class RayBackend:
 
     def __exit__(self, *_: object) -> None:
         self.close()
-
-
-def _start(cpus: int | None, address: str, environment: dict[str, str]) -> None:
-    quiet: dict[str, Any] = {"logging_level": logging.ERROR, "log_to_driver": False}
-    workers: dict[str, Any] = {"env_vars": environment} if environment else {}
-    logging.getLogger("ray").setLevel(logging.ERROR)
-    try:
-        if address == "local":
-            ray.init("local", num_cpus=cpus, include_dashboard=False, runtime_env=workers, **quiet)
-        else:
-            _check_reachable(address)
-            # As `ray start` does: a cluster that it began has asked for this user's token since.
-            maybe_enable_token_auth_if_token_available(warn_if_disabled=False)
-            # The nodes have Ray; the code that they run comes from here, so that all run the same.
-            workers["py_modules"] = [sweep, trainer]
-            ray.init(address, runtime_env=workers, **quiet)
-    except (OSError, RuntimeError, ValueError) as error:
-        raise BackendError(
-            f"Ray at {address} cannot be used: {_first_line(error)}; --address takes host:port as "
-            "`ray start --head` prints it, auto for the cluster of this machine, or local to start "
-            "one here; --backend serial does without Ray"
-        ) from error
-
-
-def _check_reachable(address: str) -> None:
-    """Raises OSError or ValueError at once where Ray itself would try for minutes."""
-    if address != "auto":
-        host, separator, port = address.rpartition(":")
-        if not separator or "/" in host or not port.isdigit():
-            raise ValueError(f"{address!r} is not host:port")
-        socket.create_connection((host, int(port)), timeout=5).close()
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0]

@@ -1,13 +1,12 @@
 """A virtual cluster: nodes that crash, results that are lost or late, and a clock that jumps.
 
-Nothing is trained and nobody sleeps, so that the driver, the dispatch and the store can be tried
+Training is a formula and nobody sleeps, so that the driver, the dispatch and the store can be tried
 against thousands of unlucky days, or against a thousand workers, on one core. What happens follows
 from the seed alone; an event costs the logarithm of how many are to come.
 """
 
 import heapq
 import json
-import math
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -15,16 +14,13 @@ from functools import partial
 from itertools import count
 from random import Random
 from typing import Any, Self
-from zlib import crc32
 
 import numpy as np
 
+from sweep.backends import formula
 from sweep.backends.segment import UNLIMITED, Beat, Limits, Report, Result, Segment
 from sweep.cost import Shape, parameters, predicted_cost
 from trainer import Dataset, EpochRecord, TrainConfig, TrainState
-
-DIVERGES = 16
-"""One training in so many diverges."""
 
 NOISE = 0.3
 """The standard deviation of the logarithm of an epoch's seconds over what was predicted."""
@@ -79,43 +75,6 @@ class Faults:
 
 
 NONE = Faults()
-
-
-def first_state(config: Any, seed: int, size: int) -> TrainState:
-    """Where a simulated training begins: `size` numbers in (-1, 1)."""
-    numbers = np.random.default_rng((_hash(config), seed)).uniform(-1, 1, size)
-    return TrainState(epoch=0, steps=0, parameters=numbers)
-
-
-def next_state(config: Any, seed: int, state: TrainState) -> TrainState:
-    """One epoch more, each number by the logistic map x -> 1 - 2 x^2.
-
-    The map is chaotic and its operations are exact by IEEE 754: a state that is another in one bit
-    is soon another altogether, on every machine alike.
-    """
-    epoch = state.epoch + 1
-    luck = (_hash(config) ^ seed) & 0xFFFFFFFF
-    return TrainState(
-        epoch=epoch,
-        steps=epoch,
-        parameters=1.0 - 2.0 * state.parameters**2,
-        diverged=luck % DIVERGES == 0 and epoch > luck // DIVERGES % 10,
-    )
-
-
-def record(config: Any, state: TrainState, seconds: float) -> EpochRecord:
-    """The measures of the epoch that led to a state, some in (0, 1) that rise to a level."""
-    if state.diverged:
-        measures = (math.nan,) * 4
-    else:
-        level, chance = _hash(config) / 2**32, float(state.parameters[0])
-        metric = level * state.epoch / (state.epoch + 2) + 0.02 * chance
-        measures = (1.0 - metric, 1.1 - metric, metric, 1.0 + chance)
-    return EpochRecord(state.epoch, 0.01, *measures, seconds)
-
-
-def _hash(config: Any) -> int:
-    return crc32(repr(config).encode())
 
 
 @dataclass(frozen=True, slots=True)
@@ -315,27 +274,13 @@ class SimulatedBackend:
     # What a worker does.
 
     def _train(self, run: _Run) -> Result:
-        segment, kept, limits = run.segment, run.state, run.limits
-        config, seed = segment.config, segment.seed
-        state = first_state(config, seed, self._size(config)) if kept is None else kept.state
-        assert state.epoch <= segment.start, f"{segment} begins with epoch {state.epoch}"
-        records, outcome, began = list[EpochRecord](), "finished", state.epoch
-        while state.epoch < segment.until:
-            state = next_state(config, seed, state)
-            if state.epoch > segment.start:
-                records.append(record(config, state, run.epoch_seconds))
-            if state.diverged:
-                outcome = "diverged"
-                break
-            spent = run.epoch_seconds * (state.epoch - began)
-            if (
-                limits.seconds is not None
-                and limits.seconds < spent
-                and state.epoch < segment.until
-            ):
-                outcome = "timeout"
-                break
-        return Result(segment, self._report(run, tuple(records), outcome), self._kept(run, state))
+        segment = run.segment
+        if run.state is None:
+            state = formula.first_state(segment.config, segment.seed, self._size(segment.config))
+        else:
+            state = run.state.state
+        records, outcome, state = formula.train(segment, state, run.epoch_seconds, run.limits)
+        return Result(segment, self._report(run, records, outcome), self._kept(run, state))
 
     def _report(self, run: _Run, records: tuple[EpochRecord, ...], outcome: str) -> Report:
         assert run.worker is not None
@@ -368,5 +313,6 @@ class SimulatedBackend:
 
     def _beat(self, run: _Run) -> Beat:
         done = int((self.clock.now - run.started) / run.epoch_seconds)
-        epoch = min(run.segment.start + done, run.segment.until)
+        begun = 0 if run.state is None else run.state.state.epoch
+        epoch = min(begun + done, run.segment.until)
         return Beat(run.segment.trial, run.segment.replicate, run.started, epoch, None, 0)

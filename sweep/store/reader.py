@@ -5,7 +5,7 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
-from sqlalchemy import ColumnElement, Connection, Select, Table, select
+from sqlalchemy import ColumnElement, Connection, Select, Table, func, select
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from sweep.errors import StoreError, StudyNotFound
@@ -64,6 +64,11 @@ class Reader:
 
     def trials(self, study: int) -> list[Row]:
         return self._rows(schema.trials, study, "number")
+
+    def count_trials(self, study: int) -> int:
+        table = schema.trials
+        query = select(func.count()).select_from(table).where(table.c.study == study)
+        return self._read(lambda connection: int(connection.scalars(query).one()))
 
     def epochs(self, study: int, trials: Sequence[int] | None = None) -> list[Row]:
         """The learning curves of these trials, or of all; few are read without the rest."""

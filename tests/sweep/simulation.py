@@ -15,7 +15,6 @@ from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
-from functools import cache
 from pathlib import Path
 from typing import Any, ClassVar
 from unittest.mock import patch
@@ -24,179 +23,29 @@ from sweep import (
     budget,
     checkpoints,
     control,
-    datasets,
     dispatch,
     journal,
     loop,
     orchestrator,
     studyfile,
 )
-from sweep.backends import Report
 from sweep.backends.simulated import Clock, Faults, SimulatedBackend
-from sweep.cost import Shape
-from sweep.decisions import decisions
 from sweep.errors import StudyFailed, StudyLocked, SweepError
 from sweep.orchestrator import run
-from sweep.rows import epoch_row, key
-from sweep.spec import PRUNERS, StudySpec
-from sweep.steps import Await, Begin, Decide, Full, Promote, Turn
+from sweep.steps import Begin, Decide, Promote
 from sweep.store import Store, databases, record
 from sweep.store import batch as batches
 from tests.sweep import invariants
 from tests.sweep.doom import POINTS, Crash, Doom, PerilousCheckpoints, PerilousStore, perilous
-from tests.sweep.invariants import Table, Told, told
+from tests.sweep.invariants import Told, told
+from tests.sweep.random_studies import NAME, a_request, a_study
+from tests.sweep.undisturbed import history, undisturbed
 
 START = 1_800_000_000.0
 LEASE = 16.0
 """Virtual seconds after which a dead driver's lease has run out."""
 
 FOLDER = Path("/dev/shm") if Path("/dev/shm").is_dir() else None
-NAME = "simulated"
-
-
-# The question.
-
-
-def a_study(luck: random.Random) -> StudySpec:
-    """A small random study."""
-    own, several = luck.random() < 0.15, luck.random() < 0.1
-    pruner = "none" if several else luck.choice(PRUNERS)
-    sampler = luck.choices(
-        ("random", "quasi_random", "tpe", "nsga2", "cma_es"), (80, 8, 5, 3, 0 if several else 4)
-    )[0]
-    epochs = luck.randint(1, 12)
-    search: dict[str, Any] = {
-        "trials": luck.randint(4, 12),
-        "workers": luck.randint(1, 6),
-        "seed": luck.randrange(1000),
-        "sampler": sampler,
-        "pruner": pruner,
-        "reduction_factor": luck.randint(2, 4),
-        "min_epochs": luck.randint(1, min(2, epochs)),
-        "replicates": luck.randint(2, 3) if pruner == "wilcoxon" or luck.random() < 0.2 else 1,
-        "repeats": luck.random() < 0.3,
-    }
-    if search["replicates"] > 1:
-        search["resample"] = luck.choice(("seeds", "folds"))
-    if luck.random() < 0.15:
-        search[luck.choice(("wall_time", "cpu_time"))] = luck.uniform(5.0, 60.0)
-    train: dict[str, Any] = {"epochs": epochs, "metric": luck.choice(("accuracy", "loss"))}
-    if luck.random() < 0.1:
-        train["time_limit"] = luck.uniform(1.0, 10.0)
-    if several and not own:
-        search["objectives"] = [train["metric"], "parameters"]
-    if own:
-        train["function"] = "tests.sweep.trainers:plain"
-        space: dict[str, Any] = {
-            "depth": {"low": 1, "high": 3},
-            "rate": {"low": 0.1, "high": 1.0},
-            "kind": ["a", "b"],
-        }
-    else:
-        space = {
-            "layers": {"low": 0, "high": 2},
-            "neurons": {"low": 2, "high": 8},
-            "optimizer": ["sgd", "adam"],
-            "learning_rate": {"low": 1e-3, "high": 1.0, "log": True},
-        }
-        if luck.random() < 0.2:  # few configurations, hence duplicates
-            space = {"layers": {"low": 0, "high": 1}, "neurons": {"low": 2, "high": 4}}
-    raw = {"name": NAME, "data": {"source": "sklearn:iris"}}
-    return studyfile.from_json(raw | {"space": space, "train": train, "search": search})
-
-
-def a_request(luck: random.Random, spec: StudySpec) -> tuple[str, dict[str, Any]]:
-    """Something that a user asks of it."""
-    name = luck.choice(("kill", "kill", "enqueue", "edit", "extend", "pause", "stop", "cancel"))
-    own = spec.train.function is not None
-    detail: dict[str, Any] = {}
-    match name:
-        case "kill":
-            detail = {"trial": luck.randrange(spec.search.trials)}
-        case "enqueue":
-            params = {"rate": 0.5} if own else {"layers": luck.randint(0, 1)}
-            detail = {"params": params}
-        case "edit":
-            high = luck.choice((2, 3)) if own else luck.choice((4, 6, 12))
-            changes = {"depth" if own else "neurons": {"low": 1 if own else 2, "high": high}}
-            detail = {"changes": changes}
-        case "extend":
-            trials = spec.search.trials + luck.randint(1, 6)
-            detail = {"trials": trials}
-    return name, detail
-
-
-# The undisturbed run.
-
-
-@cache
-def _loaded(source: str) -> Any:
-    spec = studyfile.from_json({"name": NAME, "data": {"source": source}, "space": {}})
-    return datasets.load_parts(spec)
-
-
-def undisturbed(spec: StudySpec, facts: Any, commands: Any) -> tuple[Table, list[Told]]:
-    """The table and the decisions of a study, by the fold and the formula alone.
-
-    `commands` are those on record for each step; `facts` are the reports, by segment, of what no
-    other run would repeat.
-    """
-    parts = tuple(dataset for dataset, _ in datasets.load_parts(spec))
-    trials: dict[int, dict[str, Any]] = {}
-    epochs: list[dict[str, Any]] = []
-    said: list[Told] = []
-    steps, reply = decisions(spec, Shape.of(parts[0]), {}), None
-    with SimulatedBackend(parts, workers=1) as backend:
-        while True:
-            try:
-                step = steps.send(reply)
-            except StopIteration:
-                break
-            reply = None
-            match step:
-                case Await(segment=segment):
-                    backend.submit(segment)
-                    (result,) = backend.wait(1e9)
-                    reply = result.report
-                    if (fact := facts.get(key(segment))) is not None:
-                        outcome, count = fact
-                        reply = Report(records=reply.records[:count], outcome=outcome)
-                    epochs += [epoch_row(segment, record) for record in reply.records]
-                case Turn():
-                    reply = commands.get(step.step, ())
-                case Begin(trial=trial):
-                    trials[trial.number] = {
-                        "number": trial.number,
-                        "params": trial.params,
-                        "seed": trial.seed,
-                        "predicted_cost": trial.predicted_cost,
-                        **dict.fromkeys(("outcome", "value", "values", "standard_error")),
-                        "constraints": None,
-                        "state": "running",
-                        "epochs": 0,
-                    }
-                case Promote(last=last):
-                    trials[last.trial.number]["state"] = "running"
-                case Decide():
-                    trials[step.trial.number] |= {
-                        "state": step.state,
-                        "outcome": step.outcome,
-                        "value": step.value,
-                        "values": None if step.values is None else list(step.values),
-                        "standard_error": step.standard_error,
-                        "constraints": list(step.violations) or None,
-                        "epochs": step.epochs,
-                    }
-                case Full():
-                    said.append(("full", step.step, None, None, None))
-            if isinstance(step, Begin | Promote | Decide):
-                said.append(told(step))
-    epochs = [row for row in epochs if row["epoch"] <= trials[row["trial"]]["epochs"]]
-    epochs.sort(key=lambda row: (row["trial"], row["replicate"], row["epoch"]))
-    return ([*trials.values()], [{c: row[c] for c in invariants.EPOCHS} for row in epochs]), said
-
-
-# The disturbed one.
 
 
 class Virtual(datetime):
@@ -295,8 +144,8 @@ class Simulation:
             while not self.session():
                 self.clock.now += LEASE
                 assert self.happened["sessions"] < 60, "the study does not come to its end"
-            for zombie in self.zombies:
-                self.wake(*zombie)
+            while self.zombies:
+                self.wake(*self.zombies.pop())
             if self.luck.random() < 0.2:  # the same file with more trials
                 trials = max(self.most, self.stored().search.trials) + 3
                 search = self.spec.search.model_copy(update={"trials": trials})
@@ -310,7 +159,7 @@ class Simulation:
         self.happened["sessions"] += 1
         point = None
         if self.happened["crashes"] + self.happened["zombies"] < self.crashes:
-            point = self.luck.choice((*POINTS, "zombie"))
+            point = self.luck.choice((*POINTS, *["zombie"] * 4))
         doom = Doom(point, 1 + int(self.luck.expovariate(0.2)))
         Immediate.doom = doom
         store = PerilousStore(self.place, doom)
@@ -415,13 +264,15 @@ class Simulation:
         before = self.dump()
         if self.holder_is(store):
             return
+        held = bool(store._written)  # else it found the study complete, and took no lease
         try:
             for _ in events:
                 pass
         except StudyLocked:
             self.happened["fenced"] += 1
         else:
-            self.happened["at its end"] += 1  # it had released the study before it was stopped
+            assert not held, "a driver that had lost its lease came to an end"
+            self.happened["nothing to do"] += 1
         finally:
             store.close()
         assert self.dump() == before, "a driver that had lost its lease wrote something"
@@ -439,7 +290,7 @@ class Simulation:
     def judge(self) -> None:
         """The record keeps the invariants and is that of the undisturbed fold."""
         with closing(invariants.connect(self.place)) as connection:
-            facts, commands, recorded = _history(connection)
+            facts, commands, recorded = history(connection)
         spec = self.stored()
         like, said = undisturbed(spec, facts, commands)
         found = invariants.violations(self.place, NAME, shown=self.shown, like=like)
@@ -448,33 +299,6 @@ class Simulation:
             first = next((pair for pair in pairs if pair[0] != pair[1]), None)
             found.append(f"decisions: recorded and undisturbed differ at {first}")
         assert not found, "\n".join(found)
-
-
-def _history(connection: Any) -> tuple[Any, Any, list[Told]]:
-    """Of a record: the facts that no other run repeats, the commands, and the decisions."""
-    facts = {}
-    for trial, replicate, start, until, cause in connection.execute(
-        "SELECT trial, replicate, start, until, cause FROM attempts WHERE accepted "
-        "AND cause NOT IN ('finished', 'diverged')"
-    ):
-        (count,) = connection.execute(
-            "SELECT count(*) FROM epochs WHERE trial = ? AND replicate = ? AND epoch > ? "
-            "AND epoch <= ?",
-            (trial, replicate, start, until),
-        ).fetchone()
-        facts[trial, replicate, start, until] = cause, count
-    commands: dict[int, list[Any]] = {}
-    said: list[Told] = []
-    for event, step, trial, epoch, value, detail in connection.execute(
-        "SELECT event, step, trial, epoch, value, detail FROM events WHERE step IS NOT NULL "
-        "ORDER BY sequence"
-    ):
-        if event in journal.COMMANDS:
-            made = journal.command(event, invariants._json(detail))
-            commands.setdefault(step, []).append(made)
-        else:
-            said.append((event, step, trial, epoch, value))
-    return facts, commands, said
 
 
 def simulate(seed: int) -> Counter[str]:

@@ -4,6 +4,7 @@ import json
 import math
 import os
 import signal
+import socket
 from dataclasses import replace
 
 import numpy as np
@@ -11,6 +12,7 @@ import pytest
 
 from sweep.backends import Limits, Segment
 from sweep.backends.serial import SerialBackend
+from sweep.errors import BackendError
 from tests.sweep.segments import CONFIG, iris, own
 from trainer import TrainConfig, evaluate, run
 
@@ -293,9 +295,10 @@ def test_running_segments_give_signs_of_life_and_can_be_killed(backend):
 @pytest.mark.parametrize("locked", [False, True])
 def test_a_trial_that_hangs_is_killed_past_its_limit(backend, locked):
     """Even when it never lets another thread of its worker have a turn."""
-    report = alone(backend, own("hangs", locked=locked), limits=Limits(seconds=0.5)).report
+    # On a busy machine a worker's imports count towards epoch 1, which must stay within the limit.
+    report = alone(backend, own("hangs", locked=locked), limits=Limits(seconds=5.0)).report
     assert report.outcome == "timeout"
-    assert report.error.startswith(("hung", "past its limit"))  # which comes first is luck
+    assert report.error.startswith("hung")
     all_free(backend)
 
 
@@ -316,3 +319,14 @@ def test_a_state_that_cannot_travel_is_an_error(backend):
     report = alone(backend, own("unsendable", start=3, until=4), first.state).report
     assert report.outcome == "error"
     assert "cannot pickle" in report.error
+
+
+def test_an_address_that_does_not_answer_is_refused(monkeypatch):
+    """Something listens there and says nothing: that is told, where Ray would wait for minutes."""
+    from sweep.backends import cluster
+
+    monkeypatch.setattr(cluster, "ANSWER", 0.1)
+    with socket.create_server(("127.0.0.1", 0)) as deaf:
+        address = f"127.0.0.1:{deaf.getsockname()[1]}"
+        with pytest.raises(BackendError, match=r"did not answer in 0\.1 s; --address takes"):
+            cluster.connect(None, address, {})

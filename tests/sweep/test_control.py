@@ -2,14 +2,17 @@
 
 import pytest
 
-from sweep import control, studyfile
+from sweep import control, loop, studyfile
 from sweep.backends import Report, Result
 from sweep.backends.serial import SerialBackend
+from sweep.backends.simulated import SimulatedBackend
+from sweep.dispatch import Tick
 from sweep.errors import StudyFailed
 from sweep.loop import Ended, Notice, Opened
+from sweep.model import model_file
 from sweep.results import load
 from sweep.steps import Begin, Decide
-from sweep.store import Store
+from sweep.store import Store, artifacts
 from sweep.verify import verify
 from tests.sweep.studies import events, finish, small
 
@@ -69,25 +72,47 @@ def test_a_study_is_stopped_from_elsewhere_and_goes_on_to_the_same_table(tmp_pat
     assert finish(spec, path).fingerprint == finish(spec, tmp_path / "whole.db").fingerprint
 
 
-def test_a_stop_lets_what_runs_end(tmp_path, path):
+def on_simulated(after):
+    """Two CPUs on which segments last by luck, so that the one that is due next waits in line."""
+    return lambda parts: SimulatedBackend(parts, workers=2, seed=after, pace=300.0)
+
+
+@pytest.mark.parametrize(
+    ("after", "start"),
+    [(8, SerialBackend), *((after, on_simulated(after)) for after in (2, 6, 10))],
+)
+def test_a_stop_lets_what_runs_end(tmp_path, path, monkeypatch, after, start):
     """Every segment that was at the backend comes back and is decided or on record."""
+    monkeypatch.setattr(loop, "GROUP", 0.0)  # each decision is told at once
     sent, back = set(), set()
 
-    class Watched(SerialBackend):
+    class Watched:
+        def __init__(self, parts):
+            self.backend = start(parts)
+
+        def __getattr__(self, name):
+            return getattr(self.backend, name)
+
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *_):
+            self.backend.close()
+
         def submit(self, segment, *rest):
             sent.add(segment)
-            super().submit(segment, *rest)
+            self.backend.submit(segment, *rest)
 
         def wait(self, timeout):
-            results = super().wait(timeout)
+            results = self.backend.wait(timeout)
             back.update(result.segment for result in results)
             return results
 
-    run_asking(small(tmp_path), path, 8, ("stop", {}), start=Watched)
+    run_asking(small(tmp_path), path, after, ("stop", {}), start=Watched)
     attempts = load("small", path).attempts
     assert len(attempts) == len(back)
-    assert sent - back <= sent
-    assert (attempts["cause"] == "finished").all()
+    assert sent == back
+    assert (attempts["cause"].isin(["finished", "diverged"])).all()
 
 
 def test_a_paused_study_waits_until_it_is_resumed(tmp_path, path):
@@ -107,6 +132,59 @@ def test_a_paused_study_waits_until_it_is_resumed(tmp_path, path):
     assert idle >= 20
     assert answers(path)[0].startswith("paused")
     assert answers(path)[1] == "going on"
+    assert load("small", path).fingerprint == finish(spec, tmp_path / "whole.db").fingerprint
+
+
+ASKED = [("cancel", "stopped"), ("stop", "complete"), ("pause", "complete"), ("kill", "complete")]
+
+
+@pytest.mark.parametrize(("request_", "state"), ASKED)
+def test_requests_are_heeded_while_the_winner_is_trained_again(tmp_path, path, request_, state):
+    """What runs is the winner alone: a stop lets it end, a cancel does not; it is tested in the
+    end."""
+    spec = small(tmp_path)
+    whole = finish(spec, path)
+    model_file(artifacts(path, "small"), whole.best.number).unlink()
+    asked, ended = False, None
+    for event in events(spec, path):
+        if isinstance(event, Tick) and not asked:
+            asked = True
+            ask(path, request_, **({"trial": 3} if request_ == "kill" else {}))
+        ended = event
+    assert asked
+    assert ended == Ended(state)
+    assert answers(path)[-1] is not None
+    study = finish(spec, path)
+    assert study.state == "complete"
+    assert study.best.test == whole.best.test
+
+
+def test_the_winner_is_extended_past_while_it_is_trained_again(tmp_path, path):
+    """The study goes on to the table of the longer one."""
+    whole = finish(small(tmp_path), path)
+    model_file(artifacts(path, "small"), whole.best.number).unlink()
+    asked = False
+    for event in events(small(tmp_path), path):
+        if isinstance(event, Tick) and not asked:
+            asked = True
+            ask(path, "extend", trials=30)
+    longer = finish(small(tmp_path, trials=30), tmp_path / "longer.db")
+    assert load("small", path).fingerprint == longer.fingerprint
+
+
+def test_a_stop_is_taken_back(tmp_path, path):
+    """Resumed before what runs has ended, a study goes on, and a pause later is no stop."""
+    spec = small(tmp_path)
+    decided, idle, asked = 0, 0, {8: ["stop", "resume"], 12: ["pause"]}
+    for event in events(spec, path):
+        decided += isinstance(event, Decide)
+        for request in asked.pop(decided, ()):
+            ask(path, request)
+        if isinstance(event, Tick) and not asked:
+            idle += 1
+            if idle == 5:
+                ask(path, "resume")
+    assert event == Ended("complete")
     assert load("small", path).fingerprint == finish(spec, tmp_path / "whole.db").fingerprint
 
 

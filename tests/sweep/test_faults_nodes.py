@@ -15,7 +15,8 @@ def test_a_node_removed_with_what_it_ran_and_what_it_held():
     import ray
     from ray.cluster_utils import Cluster
 
-    from sweep.backends.ray import RayBackend, maybe_enable_token_auth_if_token_available
+    from sweep.backends.cluster import maybe_enable_token_auth_if_token_available
+    from sweep.backends.ray import RayBackend
 
     maybe_enable_token_auth_if_token_available(warn_if_disabled=False)  # all of it, or nothing
     segments = trial(config=LONG, rungs=THIRDS)

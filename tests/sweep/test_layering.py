@@ -23,12 +23,15 @@ ORDER = [
     "trainer.passes",
     "trainer.optimizers",
     "trainer.lbfgs",
+    "trainer.arguments",
     "trainer.embeddings",
     "trainer.config",
+    "trainer.effects",
     "trainer.dataset",
     "trainer.prediction",
     "trainer.progress",
     "trainer.state",
+    "trainer.layout",
     "trainer.statistics",
     "trainer.batches",
     "trainer.updates",
@@ -44,6 +47,7 @@ ORDER = [
     "trainer.onnx",
     "trainer.modelfile",
     "trainer.rows",
+    "trainer.inputs",
     "trainer.mlp",
     "trainer.estimators",
     "trainer",
@@ -100,7 +104,10 @@ ORDER = [
     "sweep.backends.compute",
     "sweep.backends",
     "sweep.backends.serial",
+    "sweep.backends.cluster",
+    "sweep.backends.mailbox",
     "sweep.backends.ray",
+    "sweep.backends.formula",
     "sweep.backends.simulated",
     "sweep.draws",
     "sweep.samplers",
@@ -148,7 +155,7 @@ ORDER = [
 """A module may import only from those above it. `sweep/__init__` hands on names when asked."""
 
 ONLY = {
-    "ray": {"sweep.backends.ray"},
+    "ray": {f"sweep.backends.{module}" for module in ("cluster", "mailbox", "ray")},
     "optuna": {
         "sweep.space",
         "sweep.draws",

@@ -1,11 +1,12 @@
 """A study from its first trial to its winner, stopped, resumed and refused; in one process."""
 
 import threading
+import time
 
 import numpy as np
 import pytest
 
-from sweep import datasets, studyfile
+from sweep import checkpoints, datasets, orchestrator, studyfile
 from sweep.backends import Report, Result
 from sweep.backends.serial import SerialBackend
 from sweep.dispatch import ATTEMPTS
@@ -177,6 +178,55 @@ def test_a_study_whose_first_trials_all_raise_stops_and_says_why(tmp_path, path)
     assert finish(spec, path).fingerprint == finish(spec, tmp_path / "whole.db").fingerprint
 
 
+def test_trials_that_were_refused_do_not_hide_that_all_raise(tmp_path, path):
+    """Too large a network before them is no success."""
+    record = studyfile.to_json(small(tmp_path, sampler="random"))
+    record["search"] |= {"max_parameters": 60}
+    with pytest.raises(StudyFailed, match=r"first 3 trials.*ZeroDivisionError"):
+        finish(studyfile.from_json(record), path, Broken)
+    trials = load("small", path).trials
+    assert "too_large" in set(trials["outcome"][: trials["outcome"].eq("error").idxmax()])
+
+
+def test_checkpoints_that_cannot_be_written_are_told_of_once(tmp_path, path, monkeypatch):
+    """The study goes on to the same table; a file where their folder should be is what is wrong."""
+
+    class Slow(SerialBackend):
+        def wait(self, timeout):
+            time.sleep(0.01)
+            return super().wait(timeout)
+
+    monkeypatch.setattr(checkpoints, "WORTH", 0.0)
+    folder = artifacts(path, "small")
+    folder.mkdir(parents=True)
+    (folder / "checkpoints").touch()
+    spec = small(tmp_path)
+    notices = [e.text for e in events(spec, path, Slow) if isinstance(e, Notice)]
+    (notice,) = [text for text in notices if "checkpoints cannot be written" in text]
+    assert str(folder / "checkpoints") in notice
+    assert load("small", path).fingerprint == finish(spec, tmp_path / "whole.db").fingerprint
+
+
+def test_a_lease_is_renewed_again_when_the_store_is_back(path, monkeypatch):
+    """A store that does not answer for a while costs no lease in a long segment."""
+    back = threading.Event()
+
+    class Away(Store):
+        def renew(self, lease):
+            if self.away:
+                self.away = False
+                raise StoreError("no answer")
+            super().renew(lease)
+            back.set()
+
+    monkeypatch.setattr(orchestrator, "HEARTBEAT", 0.01)
+    with Away(path) as store:
+        store.away = True
+        lease = store.claim("study", {}, "data", "0")
+        with orchestrator._heartbeat(store, lease):
+            assert back.wait(timeout=60)
+
+
 def test_another_question_under_the_same_name_is_refused(tmp_path, path):
     """The error says what differs and offers --name; the stored study is as it was."""
     before = finish(small(tmp_path), path).fingerprint
@@ -322,3 +372,20 @@ def test_rows_that_were_moved_are_the_same_rows(tmp_path, path):
     table(seed=1).to_csv(places[1] / "homes.csv", index=False)
     with pytest.raises(StudyChanged, match=r"the rows of .*homes.csv: not those that the study"):
         finish(studyfile.load(write(places[1], text.replace("trials = 1", "trials = 3"))), path)
+
+
+def test_machines_that_do_not_compute_alike_are_told_of_once(tmp_path, path):
+    """A study that was begun with other kernels says so when the first result comes, once."""
+    running = events(small(tmp_path), path)
+    decided = (event for event in running if isinstance(event, Decide))
+    for _ in range(8):
+        next(decided)
+    running.close()
+    with Store(path) as store, store._database.writing() as connection:
+        connection.exec_driver_sql(
+            "UPDATE platforms SET description = json_set(description, '$.kernel', 'Zen')"
+        )
+    notices = [event.text for event in events(small(tmp_path), path) if isinstance(event, Notice)]
+    (notice,) = [text for text in notices if "several sets of kernels" in text]
+    assert "Zen (" in notice
+    assert notice.count("(") == 2

@@ -149,6 +149,13 @@ def test_events_are_numbered_in_order(store):
     assert [row["sequence"] for row in store.events(lease.study)] == list(range(6))
 
 
+def test_trials_are_counted_without_being_read(store):
+    """Of one study, not of the others."""
+    lease, other = claim(store), claim(store, "other")
+    store.write(lease, Batch(started=[trial(number) for number in range(3)]))
+    assert [store.count_trials(each.study) for each in (lease, other)] == [3, 0]
+
+
 def test_curves_are_read_by_trial_and_streamed(store):
     """The curves of some trials, or of all; the stream tells the same in the same order."""
     lease, other = claim(store), claim(store, "other")

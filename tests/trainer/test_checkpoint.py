@@ -1,12 +1,40 @@
 """States to disk and back, and what damage does."""
 
+import dataclasses
+import io
+import pickle
+import zipfile
+
 import numpy as np
 import pytest
 
 from tests.trainer.data import classes
 from trainer import ArchiveError, TrainConfig, TrainState, archive, load, run, save
+from trainer.checkpoint import config_of, from_arrays, to_arrays
 
 CONFIG = TrainConfig(neurons=(4,), epochs=3)
+
+
+def npy(array: np.ndarray) -> bytes:
+    """A file of one array."""
+    file = io.BytesIO()
+    np.save(file, array)
+    return file.getvalue()
+
+
+def npz(**arrays: np.ndarray) -> bytes:
+    """A file of arrays, as anyone would write it."""
+    file = io.BytesIO()
+    np.savez(file, **arrays)
+    return file.getvalue()
+
+
+def zipped(name: str, content: str) -> bytes:
+    """A zip archive of one text."""
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as archive:
+        archive.writestr(name, content)
+    return file.getvalue()
 
 
 def same(a: TrainState, b: TrainState) -> bool:
@@ -103,8 +131,57 @@ def test_another_schema(tmp_path):
 def test_pickled_objects_are_refused(tmp_path):
     """An archive with a pickle in it is not opened."""
     np.savez(tmp_path / "x.npz", a=np.array([{}], dtype=object))
-    with pytest.raises(ArchiveError, match="allow_pickle"):
+    with pytest.raises(ArchiveError, match=r"x\.npz: it holds pickled objects, which are never"):
         load(tmp_path / "x.npz")
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"epoch,loss\n", "not a whole archive: it is no .npz file, or a part of one"),
+        (pickle.dumps({"epoch": 3}), "not a whole archive: it is no .npz file"),
+        (b"", "not a whole archive: it is no .npz file"),
+        (npy(np.zeros(3)), "not a whole archive: it is no .npz file"),
+        (npz(a=np.zeros(3)), "it has no schema or no SHA-256: it was not written by this package"),
+        (zipped("a.txt", "hello"), "it has no schema or no SHA-256"),
+    ],
+)
+def test_other_files(tmp_path, content, message):
+    """Files of other kinds are refused in words of ours, without advice to open them."""
+    path = tmp_path / "file"
+    path.write_bytes(content)
+    with pytest.raises(ArchiveError) as error:
+        load(path)
+    assert f"{path}: {message}" in str(error.value)
+    assert "pickle" not in str(error.value)
+
+
+def test_what_the_state_was_trained_under(tmp_path):
+    """A checkpoint tells the configuration; one that does not is read as well."""
+    config = TrainConfig(neurons=(4,), activation=("tanh",), epochs=1)
+    _, state = run(config, classes(), seed=0)
+    save(tmp_path / "state.npz", state)
+    assert load(tmp_path / "state.npz").config == config
+    save(tmp_path / "state.npz", dataclasses.replace(state, config=None))
+    assert load(tmp_path / "state.npz").config is None
+
+
+def test_a_configuration_of_another_version(tmp_path):
+    """A field that is not known makes a model unreadable, and a state none the worse."""
+    _, state = run(CONFIG, classes(), seed=0)
+    arrays = to_arrays(state)
+    arrays["config"] = np.array(arrays["config"].item().replace(b"epochs", b"rounds"))
+    assert same(from_arrays(arrays), state)
+    assert from_arrays(arrays).config is None
+    with pytest.raises(ArchiveError, match=r"configuration of another version: .*'rounds'"):
+        config_of({"neurons": [4], "rounds": 3})
+
+
+def test_folders_are_made(tmp_path):
+    """Folders on the way to a file are made."""
+    _, state = run(CONFIG, classes(), seed=0)
+    save(tmp_path / "a" / "b" / "state.npz", state)
+    assert same(load(tmp_path / "a" / "b" / "state.npz"), state)
 
 
 def test_no_file(tmp_path):

@@ -135,6 +135,26 @@ def test_batch_rows():
 
 
 @pytest.mark.parametrize(
+    ("batch_size", "rows", "expected", "under_batch_norm"),
+    [
+        (8, 20, 4, 4),
+        (8, 24, 8, 8),
+        (8, 25, 1, 9),
+        (8, 9, 1, 9),
+        (2, 3, 1, 3),
+        (32, 20, 20, 20),
+        ("full", 20, 20, 20),
+        ("full", 1, 1, 1),
+    ],
+)
+def test_last_batch_rows(batch_size, rows, expected, under_batch_norm):
+    """The last batch has what is left, and under batch norm never one row of several."""
+    for norm, last in (("none", expected), ("layer", expected), ("batch", under_batch_norm)):
+        config = TrainConfig(neurons=(2,), batch_size=batch_size, norm=norm)
+        assert config.last_batch_rows(rows) == last
+
+
+@pytest.mark.parametrize(
     ("options", "message"),
     [
         ({"norm": "batch", "batch_size": 1}, "batch_size must be at least 2.* not 1"),

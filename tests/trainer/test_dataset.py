@@ -96,6 +96,44 @@ def test_kind():
     assert kinds == ["classification", "multilabel", "regression"]
 
 
+@pytest.mark.parametrize(
+    ("scale", "message"),
+    [
+        (np.ones(1), r"target_scale must have shape \(3,\), one number an output, not \(1,\)"),
+        ([1.0, 1.0, 1.0], "target_scale must be an array of real numbers, not list"),
+        (2.0, "not float"),
+        (np.array([1, 0, 1]), r"target_scale must be finite and above 0, not \[1, 0, 1\]"),
+        (np.array([1, np.nan, 1]), r"not \[1.0, nan, 1.0\]"),
+    ],
+)
+def test_target_scale_must_fit(scale, message):
+    """There is one scale an output, above 0."""
+    split = Split(X, VALUES)
+    with pytest.raises(ValueError, match=message):
+        Dataset(split, split, target_scale=scale)
+
+
+def test_splits_are_splits():
+    """A plain pair of arrays, or nothing to train on or to judge by, is refused by name."""
+    split = Split(X, LABELS)
+    with pytest.raises(ValueError, match="train must be a Split, not of the type tuple"):
+        Dataset((X, LABELS), split, n_classes=3)
+    with pytest.raises(ValueError, match="validation must be a Split, not of the type NoneType"):
+        Dataset(split, None, n_classes=3)
+
+
+def test_several_labels_a_row():
+    """Columns of 0 and 1 are told the loss that is for them."""
+    columns = Split(X, np.eye(3, dtype=int)[LABELS])
+    with pytest.raises(
+        ValueError, match="leave out n_classes, set multilabel and use loss 'sigmoid"
+    ):
+        Dataset(columns, columns, n_classes=3)
+    config = TrainConfig(neurons=(), batch_size=2)
+    with pytest.raises(ValueError, match="are multilabel data, with loss 'sigmoid_cross_entropy'"):
+        check_fit(config, Dataset(columns, columns))
+
+
 def test_sizes():
     """Inputs are features; outputs are classes, or columns of values."""
     assert (classes(n_inputs=5, n_classes=4).n_inputs, classes(n_classes=4).n_outputs) == (5, 4)
@@ -162,11 +200,6 @@ LARGE = Dataset(Split(X, VALUES), Split(1e39 * (X + 1), VALUES))
         (values(), {"loss": "mean_squared"}, "metric 'accuracy' does not suit regression data"),
         (classes(), {"metric": "rmse"}, "metric 'rmse' does not suit classification data; use"),
         (classes(), {"batch_size": 41}, r'batch_size must be at most the 40 .*, or "full", not 41'),
-        (
-            classes(),
-            {"norm": "batch", "batch_size": 3},
-            "batch_size 3 leaves 1 of 40 training rows",
-        ),
         (
             values(),
             REGRESSION | {"class_weight": "balanced"},
@@ -279,7 +312,7 @@ def test_one_row_under_batch_norm():
     """A full batch of one row has no variance either."""
     split = Split(X[:1], VALUES[:1])
     config = TrainConfig(neurons=(), norm="batch", batch_size="full", **REGRESSION)
-    with pytest.raises(ValueError, match="leaves 1 of 1 training rows for the last batch"):
+    with pytest.raises(ValueError, match="norm 'batch' needs at least 2 training rows"):
         check_fit(config, Dataset(split, split))
 
 

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from tests.trainer.data import classes, indicators, suited, values
 from trainer import LOSSES, NORMS, Dataset, Split, TrainConfig, predict, run
 from trainer.descent import Descent
-from trainer.training import initial_state
+from trainer.estimators import MLPClassifier, MLPRegressor
+from trainer.training import epoch_order, initial_state
 
 REGRESSION = {"loss": "mean_squared", "metric": "loss"}
 
@@ -142,6 +143,42 @@ def one_step(dataset, **options):
     _, start = run(config, dataset, seed=0, until=0)
     (record,), end = run(config, dataset, seed=0)
     return start.parameters, end.parameters, record
+
+
+@pytest.mark.parametrize(("batch_size", "sizes"), [(8, [8, 8, 9]), (12, [12, 13]), (24, [25])])
+@pytest.mark.parametrize("warmup", [0, 2])
+def test_a_single_row_joins_the_batch_before_it(batch_size, sizes, warmup):
+    """Under batch norm, an epoch of 25 rows is one step for each of these parts of its order."""
+    dataset = classes(rows=38)
+    fixed = {"neurons": (6, 3), "norm": "batch", "dtype": "float64", "epochs": 1}
+    config = TrainConfig(batch_size=batch_size, warmup=warmup, **fixed)
+    (record,), end = run(config, dataset, seed=3)
+    assert end.steps == len(sizes)
+    # One buffer a size, a row larger where the row joins: no memory for batches of another.
+    widths = [pair[0].outputs.shape[1] for pair in Descent(config, dataset, end).runs]
+    assert widths == sorted(set(sizes))
+
+    # The same parts as data of their own, each an epoch of one full batch.
+    state, losses = run(config, dataset, seed=3, until=0)[1], []
+    for step, rows in enumerate(np.split(epoch_order(3, 0, 25), np.cumsum(sizes)[:-1]), start=1):
+        rate = 1e-3 * min(1, step / (warmup * len(sizes)) if warmup else 1)
+        alone = TrainConfig(batch_size="full", learning_rate=rate, **fixed)
+        part = Split(dataset.train.x[rows], dataset.train.y[rows])
+        start = dataclasses.replace(state, epoch=0)
+        (found,), state = run(alone, dataclasses.replace(dataset, train=part), 3, start)
+        losses.append(found.train_loss * len(rows))
+    np.testing.assert_allclose(end.parameters, state.parameters, rtol=1e-9, atol=1e-9)
+    assert record.train_loss == pytest.approx(sum(losses) / 25)
+
+
+@pytest.mark.parametrize("loss", ["softmax_cross_entropy", "mean_squared"])
+def test_estimators_of_a_single_row_more(loss):
+    """Estimators under batch norm train on any number of rows from 2 on."""
+    for rows in (2, 33, 65):
+        x = np.random.default_rng(0).normal(size=(rows, 3))
+        kind = MLPClassifier if loss == "softmax_cross_entropy" else MLPRegressor
+        model = kind(norm="batch", epochs=2, random_state=0).fit(x, np.arange(rows) % 2)
+        assert np.isfinite(model.state_.parameters).all()
 
 
 def test_clipping():

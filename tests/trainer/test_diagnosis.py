@@ -217,6 +217,65 @@ def test_curves_that_need_no_baseline():
         assert diagnose(CLASSES, records).verdict == verdict
 
 
+NATS = {"loss": "gaussian_nll", "metric": "rmse"}
+
+
+@pytest.mark.parametrize("loss", ["gaussian_nll", "poisson"])
+@given(
+    st.lists(st.tuples(*[st.floats(-8, 8)] * 2), min_size=1, max_size=30),
+    st.sampled_from([-4.0, 0.5, 16.0]),
+)
+def test_where_a_log_density_is_zero_does_not_matter(loss, pairs, shift):
+    """Shifted, as by targets in another unit, such losses get the same verdict."""
+    config = vary(VALUES, loss=loss)
+    pairs = [(round(16 * a) / 16, round(16 * b) / 16) for a, b in pairs]  # sums are exact
+    verdicts = [
+        diagnose(config, [record(n, a + s, b + s) for n, (a, b) in enumerate(pairs, start=1)])
+        for s in (0.0, shift)
+    ]
+    assert verdicts[0].verdict == verdicts[1].verdict
+
+
+@pytest.mark.parametrize("least", [-3.0, -0.01, 0.0, 0.01, 3.0])
+def test_noise_is_no_rise(least):
+    """A log-density that settles noisily converges, though it is near 0 there; one that rises by
+    as much as it fell does not."""
+    t, rng = np.arange(60), np.random.default_rng(0)
+    settled = least + 0.4 * np.exp(-t / 4) + 0.02 * rng.normal(size=60)
+    config = vary(VALUES, **NATS)
+    records = [record(int(i) + 1, settled[i], settled[i] + 0.1) for i in t]
+    assert diagnose(config, records).verdict == "converged"
+    risen = settled + 0.4 * (t / 60) ** 2
+    records = [record(int(i) + 1, risen[i], risen[i] + 0.1) for i in t]
+    assert diagnose(config, records).verdict == "stuck"
+
+
+def test_a_noisy_fall_is_no_rise():
+    """Where the least loss is the last, the training has not risen from it, however noisy."""
+    t, rng = np.arange(60), np.random.default_rng(0)
+    falling = 2 - t / 40 + 0.05 * rng.normal(size=60)
+    falling[-1] = falling.min() - 0.1
+    records = [record(int(i) + 1, falling[i], falling[i] + 0.1) for i in t]
+    assert diagnose(VALUES, records).verdict == "still improving"
+
+
+def waves() -> Dataset:
+    """A bent surface with little noise, of which a density can be learned below 1: loss below 0."""
+    rng = np.random.default_rng(5)
+    x = rng.normal(size=(600, 4))
+    y = np.sin(x @ rng.normal(size=(4, 1)))
+    y = y / y.std() + 0.15 * rng.normal(size=y.shape)
+    return Dataset(Split(x[:400], y[:400]), Split(x[400:], y[400:]))
+
+
+def test_a_density_that_passes_0():
+    """A real training whose loss falls through 0, and noisily to its last epoch, is not stuck."""
+    config = vary(VALUES, neurons=(32,), learning_rate=3e-3, **NATS)
+    records, state = run(config, waves(), seed=5)
+    assert records[0].train_loss > 0 > records[-1].train_loss
+    assert diagnose(config, records, state, waves()).verdict == "still improving"
+
+
 def test_nothing_held_out():
     """Rows trained on cannot show overfitting: the verdict is another, and says so."""
     t = np.arange(40)

@@ -172,10 +172,10 @@ def test_what_does_not_fit_is_refused(tmp_path, name):
         evaluate(config, parameters, dataset, dataset.train)
     with pytest.raises(ValueError, match=missing):
         to_onnx(tmp_path / "m.onnx", config, parameters, 5, 3)
-    with pytest.raises(ValueError, match=missing):
-        run(config, dataset, 0, state=run(plain, dataset, seed=0, until=1)[1])
-    with pytest.raises(ValueError, match=f"'none' as the configuration says, not '{name}'"):
-        run(plain, dataset, 0, state=state)
+    for first, then in ((plain, config), (config, plain)):
+        words = f"'{first.embedding}' in the state and '{then.embedding}' in the configuration"
+        with pytest.raises(ValueError, match=f"embedding is {words}"):
+            run(then, dataset, 0, state=run(first, dataset, seed=0, until=1)[1])
     with pytest.raises(ValueError, match="fitted to 5 columns and the data has 2"):
         predict(config, parameters, x[:, :2], 3, embedding=state.embedding)
 
@@ -199,7 +199,8 @@ def fitted(name: str, kind: type, **settings) -> tuple:
     """An estimator with this embedding, and rows in units far from 1."""
     x, y = load_iris(return_X_y=True)
     x, y = 1000 + 50 * x, y if kind is MLPClassifier else 1000.0 + x[:, :2]
-    options = {"bins": 5, "frequencies": 2, "epochs": 5, "random_state": 0} | settings
+    options = {"piecewise_linear": {"bins": 5}, "periodic": {"frequencies": 2}}[name]
+    options |= {"epochs": 5, "random_state": 0} | settings
     return kind(embedding=name, **options).fit(x, y), x, y
 
 

@@ -121,9 +121,14 @@ def test_constant_column(fit):
         (PiecewiseLinear, np.ones((3, 1)), {"bins": 0}, "bins must be a positive integer, not 0"),
         (Periodic, np.ones((3, 1)), {"frequencies": 1.5}, "frequencies must be a positive integer"),
         (Periodic, np.ones((3, 1)), {"frequency_scale": 0}, "frequency_scale must be a finite"),
-        (PiecewiseLinear, np.ones(3), {}, r"x must have shape \(rows, columns\), not \(3,\)"),
-        (PiecewiseLinear, np.ones((0, 2)), {}, r"x must have shape \(rows, columns\), not \(0, 2"),
-        (Periodic, np.array([["a"]]), {}, "x must be an array of real numbers, not <U1"),
+        (PiecewiseLinear, np.ones(3), {}, r"x must have shape \(rows, columns\), .*not \(3,\)"),
+        (
+            PiecewiseLinear,
+            np.ones((0, 2)),
+            {},
+            r"x must have shape .*, at least one of each, not \(0, 2",
+        ),
+        (Periodic, np.array([["a"]]), {}, "x must be an array of real numbers, not of dtype <U1"),
         (Periodic, np.array([[1.0, math.nan]]), {}, "x must be finite; row 0, column 1 is nan"),
     ],
 )

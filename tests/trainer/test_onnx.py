@@ -67,6 +67,11 @@ def test_float64_and_no_hidden_layer(tmp_path):
     check(tmp_path / "m.onnx", TrainConfig(neurons=(), dtype="float64"))
 
 
+def test_folders_are_made(tmp_path):
+    """Folders on the way are made, as by all that writes files here."""
+    check(tmp_path / "a" / "b" / "m.onnx", TrainConfig(neurons=(2,)))
+
+
 def test_indicators(tmp_path):
     """Columns of 0 and 1 export as each one's own probability."""
     config = TrainConfig(neurons=(4,), loss="sigmoid_cross_entropy", metric="loss")

@@ -9,7 +9,7 @@ import pytest
 from tests.trainer.data import classes
 from tests.trainer.test_training import without_seconds
 from trainer import Dataset, Progress, Split, TrainConfig, evaluate, kept, run
-from trainer.progress import observe
+from trainer.progress import has_ended, observe
 
 
 def noise(rows=60):
@@ -119,6 +119,19 @@ def test_direction(metric, better):
     assert observe(config, first, better) == Progress(best=better)
     assert observe(config, first, 0.5) == Progress(best=0.5, stale=1, waited=1)
     assert observe(config, first, 1 - better) == Progress(best=0.5, stale=1, waited=1)
+
+
+def test_metrics_without_a_value():
+    """While there is no number training goes on; then NaN is no better than the best."""
+    config = TrainConfig(neurons=(), metric="roc_auc", patience=1, plateau=1)
+    progress = observe(config, Progress(), math.nan)
+    assert not has_ended(config, progress)
+    assert progress.factor == 1
+    progress = observe(config, progress, 0.4)
+    assert progress == Progress(best=0.4)
+    progress = observe(config, progress, math.nan)
+    assert progress == Progress(best=0.4, stale=1, waited=0, factor=0.1)
+    assert has_ended(config, progress)
 
 
 def test_warm_up():

@@ -12,6 +12,8 @@ from trainer.replicates import STACK_PARAMETERS
 
 TOLERANCE = {"float64": 1e-12, "float32": 1e-4}
 
+REGRESSION = {"loss": "mean_squared", "metric": "rmse"}
+
 
 def config(**changes: object) -> TrainConfig:
     """Batches that leave a remainder of 40 rows."""
@@ -76,6 +78,31 @@ def test_as_alone(changes, dataset, dtype):
     assert_alike(train_many(setting, dataset, seeds), alone, dtype)
 
 
+@pytest.mark.parametrize("dtype", sorted(TOLERANCE))
+@pytest.mark.parametrize(
+    ("changes", "dataset"),
+    [
+        ({"neurons": (64, 64), "batch_size": 32}, classes(rows=600, n_inputs=20)),
+        ({"neurons": (32,) * 3, "batch_size": 16, **REGRESSION}, values(rows=600, n_outputs=1)),
+        ({"neurons": (16,), "batch_size": 8, "learning_rate": 0.01}, classes(900, 16, 2)),
+        ({"neurons": (100,), "batch_size": 100}, classes(450, 64, 10)),
+        ({"neurons": (20, 10), "optimizer": "rmsprop", **REGRESSION}, values(rows=300)),
+        ({"neurons": (20, 10), "optimizer": "nadam"}, classes(rows=300)),
+        ({"neurons": (20, 10), "optimizer": "lion"}, classes(rows=300)),
+    ],
+    ids=lambda value: " ".join(map(str, value.values())) if isinstance(value, dict) else "",
+)
+def test_the_bound_that_is_stated(changes, dataset, dtype):
+    """After ten epochs, no parameter is further from its own than the documentation says."""
+    setting = config(dtype=dtype, **{"epochs": 10} | changes)
+    for seed, (_, state) in enumerate(train_many(setting, dataset, range(4))):
+        _, alone = run(setting, dataset, seed)
+        assert state.steps == alone.steps <= 750
+        np.testing.assert_allclose(
+            state.parameters, alone.parameters, rtol=TOLERANCE[dtype], atol=TOLERANCE[dtype]
+        )
+
+
 @pytest.mark.parametrize("optimizer", sorted(OPTIMIZERS))
 def test_learning_rates(optimizer):
     """Networks of one stack may differ in learning rate, under every optimizer."""
@@ -93,7 +120,14 @@ def test_folds():
 
 @pytest.mark.parametrize(
     "changes",
-    [{"dropout": 0.2}, {"norm": "layer"}, {"patience": 2}, {"clip_norm": 0.1}, {"ema": 0.9}],
+    [
+        {"dropout": 0.2},
+        {"norm": "layer"},
+        {"norm": "batch", "batch_size": 13},
+        {"patience": 2},
+        {"clip_norm": 0.1},
+        {"ema": 0.9},
+    ],
     ids=str,
 )
 def test_not_stacked(changes):
@@ -163,6 +197,15 @@ def test_read_only_rows():
         ((config(), classes(), [0, 1], []), "states must be one for each of 2 seeds, not 0"),
         ((config(), classes(), [0, -1]), "seed must be an integer of at least 0, not -1"),
         ((config(), classes(), [0, 1], None, 9), "until must be from 0"),
+        ((config(), classes(), 3), "seeds must be a sequence of integers, one a network, not 3"),
+        ((config(), classes(), None), "seeds must be a sequence of integers, .* not None"),
+        ((config(), classes(), "ab"), "seed must be an integer of at least 0, not 'a'"),
+        ((config(), classes(), [0, 1.5]), "seed must be an integer of at least 0, not 1.5"),
+        (
+            ([config()] * 2, classes(), np.arange(3)),
+            "config must be one for each of 3 seeds",
+        ),
+        (({"neurons": (3,)}, classes(), [0]), "config must be a TrainConfig"),
         ((config(), Dataset(*[Split(np.ones((20, 2)), np.ones((20, 1)))] * 2), [0]), "suit"),
     ],
 )

@@ -32,11 +32,14 @@ from trainer import (
     check_defined,
     check_metric,
     evaluate,
+    kept,
     passes,
     predict,
     run,
     train,
+    train_many,
 )
+from trainer.checkpoint import from_arrays, to_arrays
 
 
 def read_only(array):
@@ -412,31 +415,139 @@ def test_metrics_are_in_the_units_of_the_data():
     [
         ({"seed": -1}, "seed must be an integer of at least 0, not -1"),
         ({"seed": 0.5}, "not 0.5"),
+        ({"seed": True}, "seed must be an integer of at least 0, not True"),
         ({"until": 3}, "until must be from 0, the epochs completed, to 2, .* not 3"),
         ({"until": -1}, "until must be from 0"),
+        ({"until": 1.0}, "until must be from 0.* and an integer, not 1.0"),
+        ({"until": True}, "until must be .*, not True"),
+        ({"until": "1"}, "until must be .*, not '1'"),
+        ({"config": {"neurons": (4,)}}, "config must be a TrainConfig, not of the type dict"),
+        (
+            {"dataset": (np.ones((4, 2)), np.ones(4))},
+            "dataset must be a Dataset, not of the type",
+        ),
+        ({"state": np.zeros(3)}, "state must be a TrainState, not of the type ndarray"),
+        ({"state": ([], None)}, "state must be a TrainState, not of the type tuple"),
     ],
 )
 def test_bad_arguments(options, message):
     """Arguments that cannot work are refused at the call, before the first epoch."""
-    with pytest.raises(ValueError, match=message):
-        train(TrainConfig(neurons=(), epochs=2), classes(), **{"seed": 0, **options})
+    arguments = {"config": TrainConfig(neurons=(), epochs=2), "dataset": classes(), "seed": 0}
+    for function in train, run:
+        with pytest.raises(ValueError, match=message) as error:
+            function(**arguments | options)
+        assert "\n" not in str(error.value)
 
 
-def test_state_of_another_configuration():
-    """A state that cannot go with the configuration is refused."""
-    dataset = classes()
-    _, state = run(TrainConfig(neurons=(4,), epochs=1), dataset, seed=0)
-    for options, needed in (
+def test_integers_of_numpy():
+    """NumPy's integers do for the seed and the epoch, to the same bits."""
+    config = TrainConfig(neurons=(3,), epochs=2)
+    _, ours = run(config, classes(), 1, until=1)
+    _, theirs = run(config, classes(), np.uint8(1), until=np.int64(1))
+    assert same(ours, theirs)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "message"),
+    [
+        ({}, {"neurons": (5,)}, "neurons is (4,) in the state and (5,) in the configuration;"),
+        ({}, {"norm": "batch"}, "norm is 'none' in the state and 'batch' in"),
+        ({}, {"optimizer": "momentum"}, "optimizer is 'adam' in the state and 'momentum' in"),
+        ({}, {"optimizer": "lbfgs", "batch_size": "full"}, "optimizer is 'adam' in"),
+        ({}, {"ema": 0.5}, "ema is 0.0 in the state and 0.5 in"),
+        ({}, {"ema": 0.5, "patience": 3}, "ema is 0.0 in the state and 0.5 in"),
+        ({"patience": 2}, {}, "patience is 2 in the state and 0 in"),
+        ({"patience": 2, "ema": 0.5}, {"patience": 2}, "ema is 0.5 in the state and 0.0 in"),
+        ({}, {"dtype": "float64"}, "dtype is 'float32' in the state and 'float64' in"),
+        ({}, {"embedding": "periodic"}, "embedding is 'none' in the state and 'periodic' in"),
         (
-            {"optimizer": "momentum", "dtype": "float64"},
-            r"float64 and moments.velocity \(39,\), param",
+            {},
+            {"neurons": (), "dtype": "float64"},
+            "dtype is 'float32' in the state and 'float64' in the configuration, "
+            "neurons is (4,) in the state and () in the configuration;",
         ),
-        ({"neurons": (5,)}, r"float32 and moments.first \(48,\), .* parameters \(48,\)"),
-        ({"ema": 0.5}, r"float32 and average \(39,\), current \(39,\), moments.first"),
-        ({"norm": "batch"}, r"float32 and moments.first \(47,\), .* parameters \(55,\)"),
+    ],
+)
+def test_state_of_another_configuration(before, after, message):
+    """A state that cannot go with the configuration is refused, by the fields that changed."""
+    dataset, fixed = classes(), {"neurons": (4,), "epochs": 3}
+    _, state = run(TrainConfig(**fixed | before), dataset, seed=0, until=1)
+    changed = TrainConfig(**fixed | after)
+    for start in state, from_arrays(to_arrays(state)):
+        with pytest.raises(ValueError, match="state is of another configuration") as error:
+            train(changed, dataset, 0, start)
+        assert message in str(error.value)
+
+
+def test_state_of_an_unknown_configuration():
+    """A state that does not know its configuration, or is of other data, is refused by its
+    arrays."""
+    dataset = classes()
+    _, known = run(TrainConfig(neurons=(4,), epochs=1), dataset, seed=0)
+    state = dataclasses.replace(known, config=None)
+    for options, needed in (
+        ({"optimizer": "momentum"}, r"moments.velocity \(39,\), param"),
+        ({"neurons": (5,)}, r"moments.first \(48,\), .* parameters \(48,\)"),
+        ({"ema": 0.5}, r"average \(39,\), current \(39,\), moments.first"),
+        ({"norm": "batch"}, r"moments.first \(47,\), .* parameters \(55,\)"),
     ):
         with pytest.raises(ValueError, match="the configuration needs " + needed):
             train(TrainConfig(**{"neurons": (4,)} | options), dataset, 0, state)
+    with pytest.raises(ValueError, match=r"needs .* for data of 7 features and 3 outputs"):
+        train(TrainConfig(neurons=(4,)), classes(n_inputs=7), 0, known)
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ({"optimizer": "adam"}, {"optimizer": "adamw", "weight_decay": 0.1}),
+        ({"ema": 0.5}, {"ema": 0.9, "patience": 3}),
+        ({"patience": 2}, {"patience": 3, "learning_rate": 0.1}),
+        ({"loss": "softmax_cross_entropy"}, {"loss": "hinge"}),
+    ],
+)
+def test_changes_that_need_no_other_arrays(before, after):
+    """Training may go on under a configuration whose states have the same arrays."""
+    _, state = run(TrainConfig(neurons=(4,), epochs=2, **before), classes(), 0, until=1)
+    changed = TrainConfig(neurons=(4,), epochs=2, **after)
+    assert run(changed, classes(), 0, state)[1].config == changed
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda x: x[:, :3], "x must have 5 columns, as the rows that these parameters .* not 3"),
+        (lambda x: np.hstack([x, x]), "x must have 5 columns, .* not 10"),
+        (lambda x: x[0], r"x must have shape \(rows, features\), .* not \(5,\)"),
+        (lambda x: np.where(x == x[3, 1], np.nan, x), "x must be finite; row 3, column 1 is nan"),
+        (lambda x: x.tolist(), "x must be an array of real numbers, not list"),
+        (lambda x: x.astype(object), "not of dtype object"),
+    ],
+)
+@pytest.mark.parametrize("neurons", [(), (4, 3)])
+def test_rows_that_cannot_be_predicted(change, message, neurons):
+    """Rows that are not finite, or of another width, are refused; no rows at all are not."""
+    config, dataset = TrainConfig(neurons=neurons, norm="batch", epochs=1), classes()
+    _, state = run(config, dataset, 0)
+    with pytest.raises(ValueError, match=message):
+        predict(config, state.parameters, change(dataset.train.x), 3)
+    assert predict(config, state.parameters, dataset.train.x[:0], 3).shape == (0, 3)
+
+
+def test_a_metric_that_overflows_diverged():
+    """Finite losses of outputs whose squares overflow are a divergence, not a record of -inf."""
+    config = TrainConfig(
+        neurons=(), loss="huber", metric="r2", optimizer="sgd", learning_rate=1e160, dtype="float64"
+    )
+    dataset = values()
+    many = train_many(config, dataset, [0, 1])
+    for seed in 0, 1:
+        for records, state in (run(config, dataset, seed), many[seed]):
+            assert state.diverged
+            assert records[-1].diverged
+            assert math.isfinite(records[-1].validation_loss)
+            assert not math.isfinite(records[-1].validation_metric)
+            assert kept(config, records[-1:]) == records[-1]
 
 
 def test_one_class():
@@ -481,7 +592,7 @@ def configs(draw):
         if (LOSSES[loss].probabilities or not metric.needs_probabilities) and fits(name, dataset)
     ]
     full = optimizer == "lbfgs" or draw(st.booleans())
-    sizes = [n for n in range(1, train_rows + 1) if norm != "batch" or n > 1 != train_rows % n]
+    sizes = range(1 if norm != "batch" else 2, train_rows + 1)
     neurons = tuple(draw(st.lists(st.integers(1, 20), max_size=3)))
     names = st.sampled_from(sorted(ACTIVATIONS))
     off_or = lambda strategy: st.just(0.0) | strategy  # noqa: E731

@@ -83,6 +83,37 @@ def test_names_must_fit():
         feature_significance(REGRESSION, state.parameters, dataset, dataset.train, names="ab")
 
 
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"repeats": 0}, "repeats must be a positive integer, not 0"),
+        ({"repeats": 1.5}, "repeats must be a positive integer, not 1.5"),
+        ({"seed": -1}, "seed must be an integer of at least 0, not -1"),
+    ],
+)
+def test_numbers_that_cannot_be(options, message):
+    """So are numbers of shuffles that are none."""
+    dataset = values()
+    _, state = run(REGRESSION, dataset, seed=0)
+    with pytest.raises(ValueError, match=message):
+        feature_significance(REGRESSION, state.parameters, dataset, dataset.train, **options)
+
+
+@pytest.mark.parametrize(
+    ("sizes", "message"),
+    [
+        ((0, 2, 9), "n_inputs must be a positive integer, not 0"),
+        ((2.5, 2, 9), "n_inputs must be a positive integer, not 2.5"),
+        ((4, 0, 9), "n_outputs must be a positive integer, not 0"),
+        ((4, 2, -1), "rows must be a positive integer, not -1"),
+    ],
+)
+def test_summary_of_nothing(sizes, message):
+    """There is no summary without inputs, outputs or rows."""
+    with pytest.raises(ValueError, match=message):
+        summary(REGRESSION, *sizes)
+
+
 class Counted(np.ndarray):
     """An array whose matrix products are counted."""
 
