@@ -109,8 +109,8 @@ def _sound(name: str, kind: str) -> Iterator[None]:
         yield
     except MemoryError:
         raise DataProblem(
-            f"{name} is damaged, or needs more memory than this machine has; write it again, or use "
-            "a larger machine"
+            f"{name} is damaged, or needs more memory than this machine has; write it again, or "
+            "use a larger machine"
         ) from None
     except (pa.ArrowException, OSError, ValueError, OverflowError) as error:
         if isinstance(error, DataProblem):
