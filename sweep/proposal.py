@@ -33,6 +33,9 @@ SIZES = (
 
 MOST_BINNED = 30
 """Columns of numbers: with more, their bins would be too many inputs."""
+BINS = (8, 64)
+MOST_NUMBERS = 50_000_000
+"""That bins may make of the rows for training, which every worker holds: 200 MB."""
 MANY_STEPS = 5_000
 """Rows for training, from which on an epoch has steps enough to average over."""
 FEW = 400
@@ -103,7 +106,7 @@ def _space(found: Survey, size: Size) -> Iterator[Choice]:
     if _has_bins(found):
         why = "numbers as they are, or each by the bins that it is in: better for most tables"
         yield Choice("embedding", ["none", "piecewise_linear"], why)
-        yield Choice("bins", _range(8, 64) | {"step": 8})
+        yield Choice("bins", _range(*BINS) | {"step": BINS[0]})
     yield Choice("layers", _range(*size.layers))
     why = f"for {rows} rows to learn from and about {_inputs(found)} inputs"
     yield Choice("neurons", _range(*size.neurons, log=True), why)
@@ -183,9 +186,11 @@ def _folds(found: Survey) -> bool:
 
 
 def _has_bins(found: Survey) -> bool:
-    """Whether bins of the columns of numbers are worth their inputs, and have enough rows."""
+    """Whether bins of the columns of numbers are worth their inputs, have rows enough, and fit."""
     numbers = sum(column.kind in ("numeric", "date") for column in found.columns)
-    return 1 <= numbers <= MOST_BINNED and _train_rows(found) >= FEW
+    rows = _train_rows(found)
+    fit = rows * numbers * BINS[1] <= MOST_NUMBERS
+    return 1 <= numbers <= MOST_BINNED and rows >= FEW and fit
 
 
 def _train_rows(found: Survey) -> int:

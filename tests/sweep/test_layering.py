@@ -179,6 +179,7 @@ ONLY = {
     "sklearn": {
         *(module for module in ORDER if module.startswith("sweep.datasets.")),
         "trainer.estimators",
+        "trainer.inputs",
         "trainer.mlp",
     },
     "pyarrow": {

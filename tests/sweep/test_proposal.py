@@ -111,6 +111,7 @@ CASES = {
     "too few rows to average": ({"rows": 8_000}, {"space.ema": None}),
     "numbers by their bins": ({}, {"space.embedding": ["none", "piecewise_linear"]}),
     "too few rows for bins": ({"rows": 300}, {"space.embedding": None, "space.bins": None}),
+    "too many rows for bins": ({"rows": 2_000_000}, {"space.embedding": None}),
     "too many columns for bins": ({"columns": WIDE}, {"space.embedding": None}),
     "no numbers": ({"columns": FOUND.columns[2:] + TEXTS}, {"space.embedding": None}),
     "how it is written": (
