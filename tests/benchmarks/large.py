@@ -138,7 +138,8 @@ def read(file: Path) -> None:
     arrays = (dataset.train, dataset.validation, dataset.test)
     size = sum(array.nbytes for part in arrays if part is not None for array in part)
     print(
-        f"read, shared out and scaled in {seconds:.1f} s; peak {peak / MB:.0f} MB "
+        f"read, shared out and scaled in {seconds:.1f} s, {time.process_time():.1f} s of them on a "
+        f"CPU; peak {peak / MB:.0f} MB "
         f"(of which {start.resident / MB if start else 0:.0f} MB before), arrays {size / MB:.0f} MB"
     )
 
