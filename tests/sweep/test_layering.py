@@ -94,6 +94,7 @@ ORDER = [
     "sweep.budget",
     "sweep.loop",
     "sweep.orchestrator",
+    "sweep.diagnoses",
     "sweep.tables",
     "sweep.ledger",
     "sweep.results",
