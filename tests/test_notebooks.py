@@ -133,14 +133,15 @@ def test_the_batch_size_trades_time_for_convergence(tmp_path, monkeypatch):
     assert set(
         verdicts["params_batch_size"][failed & (verdicts["params_learning_rate"] == 0.1)]
     ) == {1}
-    assert all(same["value"][b] > 1.3 * same["value"][a] for a, b in pairwise(batches[1:]))
+    assert all(same["value"][b] > 1.5 * same["value"][a] for a, b in pairwise(batches[2:]))
+    assert same["value"][16] > same["value"][[1, 4]].max()
     assert f"the loss after 20 epochs is {words(same['value'][batches].round(2))}" in text
 
     own = trials.loc[trials.groupby("params_batch_size")["value"].idxmin()]
     own = own.set_index("params_batch_size")
     assert own["params_learning_rate"].is_monotonic_increasing
     assert own["params_learning_rate"][256] >= 10 * own["params_learning_rate"][1]
-    assert own["value"][1079] > 1.5 * own["value"].drop(1079).max()
+    assert own["value"][1079] > 1.25 * own["value"].drop(1079).max()
     assert f"own best rate, {words(own['params_learning_rate'])}, it is" in text
 
     needed = epochs_until(0.3, epochs, "params_batch_size", "params_learning_rate")
