@@ -13,6 +13,7 @@ from optuna.distributions import BaseDistribution
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from sweep import fingerprint, studyfile, tables
+from sweep.diagnoses import diagnoses
 from sweep.errors import SweepError, UsageError
 from sweep.ledger import Ledger, ledger
 from sweep.model import Model, model_file
@@ -97,11 +98,22 @@ class Study:
 
     def curves(self, trials: Sequence[int] | None = None) -> pd.DataFrame:
         """The learning curves of these trials, which are read without the others', or of all."""
-        with self._store() as store:
-            study = store.study(self.name)["id"]
-            decided = {row["number"]: row["epochs"] for row in store.trials(study)}
-            rows = store.epochs(study, trials)
-        return tables.epochs([row for row in rows if row["epoch"] <= decided[row["trial"]]])
+        return tables.epochs(self._curves(trials)[1])
+
+    @property
+    def diagnoses(self) -> pd.DataFrame:
+        """One row for each trial and replicate: `converged`, `still improving`, `diverged`,
+        `overfitting` or `stuck`, why, what to do, and the numbers that say so.
+
+        From the recorded epochs alone, by the rules of `trainer.diagnosis`. UsageError for a study
+        with a trainer of its own.
+        """
+        if self.spec.train.function is not None:
+            raise UsageError(
+                f"study {self.name!r} trains with {self.spec.train.function}, of whose losses "
+                "nothing is known: there is no verdict; its learning curves are in study.epochs"
+            )
+        return tables.diagnoses(list(diagnoses(self.spec, *self._curves())))
 
     @property
     def attempts(self) -> pd.DataFrame:
@@ -214,6 +226,15 @@ class Study:
             "fingerprint": self.fingerprint,
             "store": str(self.place),
         }
+
+    def _curves(self, trials: Sequence[int] | None = None) -> tuple[list[Row], list[Row]]:
+        """All trials, and the epochs of these, or of all, that have been decided about."""
+        with self._store() as store:
+            study = store.study(self.name)["id"]
+            rows = store.epochs(study, trials)
+            found = store.trials(study)  # after them, so that none is missing while the study runs
+        decided = {row["number"]: row["epochs"] for row in found}
+        return found, [row for row in rows if row["epoch"] <= decided[row["trial"]]]
 
     def _store(self) -> Store:
         return Store(self.place, read_only=True)

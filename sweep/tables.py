@@ -46,6 +46,24 @@ _EPOCHS = {
     "gradient_norm": "float64",
     "seconds": "float64",
 }
+_DIAGNOSES = {
+    "trial": "int64",
+    "replicate": "int64",
+    "verdict": "str",
+    "text": "str",
+    "epochs": "int64",
+    "train_first": "float64",
+    "train_least": "float64",
+    "train_least_epoch": "Int64",
+    "train_end": "float64",
+    "train_at_best": "float64",
+    "validation_first": "float64",
+    "validation_least": "float64",
+    "validation_least_epoch": "Int64",
+    "validation_end": "float64",
+    "fall": "float64",
+    "scatter": "float64",
+}
 _ATTEMPTS = {
     "trial": "int64",
     "replicate": "int64",
@@ -112,6 +130,12 @@ def trials(spec: StudySpec, rows: list[Row]) -> pd.DataFrame:
 def epochs(rows: list[Row]) -> pd.DataFrame:
     """One row for each trial, replicate and epoch: the learning curves."""
     return _table(rows, _EPOCHS)
+
+
+def diagnoses(rows: list[Row]) -> pd.DataFrame:
+    """One row for each trial and replicate: the verdict on its training."""
+    unknown = dict.fromkeys(_DIAGNOSES)
+    return _table([unknown | row for row in rows], _DIAGNOSES)
 
 
 def attempts(rows: list[Row]) -> pd.DataFrame:

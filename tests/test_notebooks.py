@@ -1,7 +1,10 @@
 """Every notebook of the repository, run from top to bottom against a real study."""
 
+import math
 import re
+from itertools import pairwise
 from pathlib import Path
+from statistics import median
 
 import nbformat
 import pytest
@@ -47,13 +50,107 @@ def test_the_digits_notebook_tells_what_the_record_says(digits, monkeypatch):
     assert f"trial {best.number}: validation {best.value:.4f}, test {best.test:.4f}" in text
     assert digits.fingerprint in text
     assert re.search(r"\d+ of 1797 wrong", text)
-    figures = [
-        output
-        for cell in notebook.cells
-        for output in cell.get("outputs", [])
-        if "application/vnd.plotly.v1+json" in output.get("data", {})
-    ]
-    assert len(figures) == 3
+    assert count_figures(notebook) == 3
+
+
+def count_figures(notebook):
+    outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
+    return sum("application/vnd.plotly.v1+json" in output.get("data", {}) for output in outputs)
+
+
+def answer(name, folder, monkeypatch):
+    """A study run in full, its epochs and verdicts with the parameters, its notebook's text."""
+    study = finish(studyfile.load(STUDIES / name), folder / "sweep.db")
+    outputs, notebook = run(STUDIES / name / "analysis.ipynb", study.place, monkeypatch)
+    assert count_figures(notebook) == 4
+    params = study.trials.filter(regex="^number$|^params_")
+    epochs = study.epochs.merge(params, left_on="trial", right_on="number")
+    verdicts = study.diagnoses.merge(params, left_on="trial", right_on="number")
+    return study, epochs, verdicts, "\n".join(outputs.values())
+
+
+def epochs_until(loss, epochs, *params):
+    """For each value of the parameters, in order, the epochs that each training needs to a loss."""
+    needed = {}
+    for (*values, _), curve in epochs.groupby([*params, "replicate"]):
+        reached = curve["epoch"][curve["validation_loss"] <= loss]
+        key = values[0] if len(values) == 1 else tuple(values)
+        needed.setdefault(key, []).append(reached.min() if len(reached) else math.inf)
+    return needed
+
+
+def words(values):
+    return ", ".join(f"{value:g}" for value in values)
+
+
+@pytest.mark.slow
+def test_the_learning_rate_decides_how_fast_and_whether_training_converges(tmp_path, monkeypatch):
+    """Too small delays, too large never converges; the notebook has the study's numbers."""
+    study, epochs, verdicts, text = answer("learning-rate", tmp_path, monkeypatch)
+    needed = epochs_until(0.3, epochs, "params_learning_rate")
+    found = verdicts.groupby("params_learning_rate")["verdict"].unique().map(set).to_dict()
+    reaching = [0.01, 0.03, 0.1, 0.3]
+    assert len(needed) == 11
+    assert {len(each) for each in needed.values()} == {5}
+    for slower, faster in pairwise(reaching):
+        assert max(needed[faster]) < min(needed[slower]), "even with bad luck and with good"
+        assert median(needed[faster]) <= median(needed[slower]) / 2
+    for rate in (1e-4, 3e-4, 1e-3, 3e-3):
+        assert set(needed[rate]) == {math.inf}
+        assert found[rate] == {"still improving"}
+    for rate in (3.0, 10.0):
+        assert set(needed[rate]) == {math.inf}
+        assert found[rate] == {"diverged"}
+        assert epochs["epoch"][epochs["params_learning_rate"] == rate].max() <= 10
+    best = study.best
+    assert best.params["learning_rate"] in (0.03, 0.1, 0.3)
+    times = words(median(needed[rate]) for rate in reaching if rate <= best.params["learning_rate"])
+    assert f"it takes {times} epochs to a validation loss of 0.3" in text
+    assert (
+        "At 0.0001, 0.0003, 0.001, 0.003 it takes more than 100. Of these 20 trainings\n20" in text
+    )
+    assert "At 3, 10 all 5 trainings diverged" in text
+    assert f"the loss in the end is {best.value:.3f} ± {best.standard_error:.3f}" in text
+
+
+@pytest.mark.slow
+def test_the_batch_size_trades_time_for_convergence(tmp_path, monkeypatch):
+    """Small ones take many steps, large ones learn less; the notebook has the study's numbers."""
+    study, epochs, verdicts, text = answer("batch-size", tmp_path, monkeypatch)
+    trials = study.trials
+    batches = [1, 4, 16, 64, 256, 1079]
+    same = trials[trials["params_learning_rate"] == 0.03].set_index("params_batch_size")
+    # By the formula; the seconds of a machine that does something else too would prove nothing.
+    assert all(same["predicted_cost"][a] > same["predicted_cost"][b] for a, b in pairwise(batches))
+    assert same["predicted_cost"][1] > 10 * same["predicted_cost"][64]
+    sound = epochs.dropna(subset="validation_loss")
+    seconds = sound.groupby("params_batch_size")["seconds"].quantile(0.1)
+    assert f"An epoch takes {words((1000 * seconds).round(1))} ms" in text
+
+    failed = verdicts["verdict"].isin(["diverged", "stuck"])
+    assert verdicts["params_learning_rate"][~failed].max() < 10
+    assert verdicts["params_learning_rate"][failed].min() == 0.1
+    assert set(
+        verdicts["params_batch_size"][failed & (verdicts["params_learning_rate"] == 0.1)]
+    ) == {1}
+    assert all(same["value"][b] > 1.5 * same["value"][a] for a, b in pairwise(batches[2:]))
+    assert same["value"][16] > same["value"][[1, 4]].max()
+    assert f"the loss after 20 epochs is {words(same['value'][batches].round(2))}" in text
+
+    own = trials.loc[trials.groupby("params_batch_size")["value"].idxmin()]
+    own = own.set_index("params_batch_size")
+    assert own["params_learning_rate"].is_monotonic_increasing
+    assert own["params_learning_rate"][256] >= 10 * own["params_learning_rate"][1]
+    assert own["value"][1079] > 1.25 * own["value"].drop(1079).max()
+    assert f"own best rate, {words(own['params_learning_rate'])}, it is" in text
+
+    needed = epochs_until(0.3, epochs, "params_batch_size", "params_learning_rate")
+    quickest = {
+        batch: min(median(each) for (b, _), each in needed.items() if b == batch)
+        for batch in batches
+    }
+    assert quickest[1079] > 5 * quickest[64]
+    assert f"it takes {words(quickest.values())} epochs with {words(batches)} rows" in text
 
 
 @pytest.mark.parametrize("path", list(STUDIES.rglob("*.ipynb")), ids=lambda path: path.parent.name)

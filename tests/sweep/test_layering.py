@@ -129,6 +129,7 @@ ORDER = [
     "sweep.loop",
     "sweep.orchestrator",
     "sweep.plan",
+    "sweep.diagnoses",
     "sweep.tables",
     "sweep.ledger",
     "sweep.retrain",

@@ -14,8 +14,10 @@ from sweep import plots, studyfile
 from sweep.errors import StudyNotFound, SweepError, UsageError
 from sweep.loop import Opened
 from sweep.results import load
+from sweep.space import train_config
 from sweep.tables import write
 from tests.sweep.studies import events, finish, small
+from trainer import EpochRecord, diagnose
 
 
 @pytest.fixture(scope="module")
@@ -197,3 +199,38 @@ def test_importing_sweep_is_cheap():
     code = "import sys, sweep; print(*{'ray', 'optuna', 'pandas', 'numpy'} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == ""
+
+
+def test_every_training_has_the_verdict_of_the_trainer(tmp_path):
+    """Its epochs on record get the verdict that they got in memory; bad rates show as such."""
+    record = studyfile.to_json(small(tmp_path, pruner="none", replicates=2))
+    expected = {1e-9: "stuck", 0.1: "still improving", 1e9: "diverged"}
+    rates = list(expected)
+    record["space"] = {"neurons": 8, "optimizer": "sgd", "batch_size": 8, "learning_rate": rates}
+    record["search"]["sampler"] = "grid"
+    record["train"]["epochs"] = 12
+    study = finish(studyfile.from_json(record), tmp_path / "sweep.db")
+    found = study.diagnoses.set_index(["trial", "replicate"])
+    rate_of = study.trials.set_index("number")["params_learning_rate"]
+    curves = study.epochs.set_index(["trial", "replicate"])
+    assert len(rate_of) == 3
+    assert [*found.index] == [(trial, replicate) for trial in rate_of.index for replicate in (0, 1)]
+    for (trial, replicate), row in found.iterrows():
+        assert row["verdict"] == expected[rate_of[trial]]
+        config = train_config(study.spec, {"learning_rate": rate_of[trial]})
+        records = [EpochRecord(**e) for e in curves.loc[[(trial, replicate)]].to_dict("records")]
+        diagnosis = diagnose(config, records)
+        assert (row["verdict"], row["text"]) == (diagnosis.verdict, diagnosis.text)
+        known = row.drop(["verdict", "text", "epochs"]).dropna().to_dict()
+        numbers = {n: x for n, x in diagnosis.numbers.items() if n not in ("epoch", "epochs")}
+        assert (row["epochs"], known) == (len(records), numbers)
+
+
+def test_a_trainer_of_ones_own_gets_no_verdict(tmp_path):
+    """Its losses need not be known; the error says so, and where its curves are."""
+    record = studyfile.to_json(small(tmp_path, trials=1))
+    record["space"] = {"rate": [0.1, 0.2]}
+    record["train"]["function"] = "tests.sweep.trainers:plain"
+    study = finish(studyfile.from_json(record), tmp_path / "sweep.db", allow_code=True)
+    with pytest.raises(UsageError, match=r"tests\.sweep\.trainers:plain.*study\.epochs"):
+        _ = study.diagnoses
