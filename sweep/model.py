@@ -1,6 +1,7 @@
 """A trained network with its preprocessing: raw rows in, labels or values out."""
 
 import json
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from sweep.datasets import Preprocessing
-from trainer import Dataset, Split, TrainConfig, archive, evaluate, predict
+from trainer import Dataset, Split, TrainConfig, archive, evaluate, evaluate_draws, predict
 
 SCHEMA = "sweep model 1"
 
@@ -41,6 +42,12 @@ class Model:
     def score(self, dataset: Dataset, split: Split) -> float:
         """The study's metric on one of the splits of its dataset."""
         return evaluate(self.config, self.parameters, dataset, split)[1]
+
+    def scores(
+        self, dataset: Dataset, split: Split, draws: Iterable[NDArray[Any]]
+    ) -> Iterator[float]:
+        """The study's metric on each draw (rows,) of a split's rows."""
+        return evaluate_draws(self.config, self.parameters, dataset, split, draws)
 
     def _outputs(self, x: NDArray[Any]) -> NDArray[Any]:
         classes = self.preprocessing.classes

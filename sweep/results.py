@@ -1,6 +1,5 @@
 """A study's results: pandas tables, the Optuna study, the best model."""
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -16,10 +15,10 @@ from sweep import fingerprint, studyfile, tables
 from sweep.errors import SweepError
 from sweep.ledger import Ledger, ledger
 from sweep.model import Model, model_file
+from sweep.overview import complete, counts_of, place, state_of
 from sweep.space import active, distributions
 from sweep.spec import StudySpec, direction
-from sweep.store import Location, Row, Store, artifacts, is_free, locate
-from sweep.verdict import rank
+from sweep.store import Location, Row, Store, artifacts, locate
 from trainer.archive import ArchiveError
 
 
@@ -33,6 +32,8 @@ class Best:
     params: dict[str, Any]
     test: float | None
     """The metric on the test rows; None until the study is complete."""
+    interval: tuple[float, float] | None
+    """Where 95 % of its scores on resampled test rows lie; None before, or of earlier releases."""
     standard_error: float | None
     """Of the value over replicates; None without them."""
     violations: dict[str, float]
@@ -67,11 +68,7 @@ class Study:
     @property
     def state(self) -> str:
         """`running`, `paused`, `stopped` (also by a crash), `complete` or `failed`."""
-        row = self._row()
-        gone = row["state"] in ("running", "paused") and is_free(
-            row["holder"], row["lease_expires"], row["now"]
-        )
-        return "stopped" if gone else str(row["state"])
+        return state_of(self._row())
 
     @property
     def direction(self) -> Literal["minimize", "maximize"]:
@@ -81,8 +78,7 @@ class Study:
     @property
     def counts(self) -> dict[str, int]:
         """How many trials are in each state."""
-        found = Counter(row["state"] for row in self._trial_rows())
-        return {state: found[state] for state in tables.STATES if state in found}
+        return counts_of(self._trial_rows())
 
     @property
     def trials(self) -> pd.DataFrame:
@@ -150,16 +146,19 @@ class Study:
     @property
     def best(self) -> Best:
         """The winner so far; SweepError if no trial is complete."""
-        complete = [row for row in self._trial_rows() if row["state"] == "complete"]
-        if not complete:
+        found = complete(self._trial_rows())
+        if not found:
             raise SweepError(f"study {self.name!r} has no complete trial yet: {self!r}")
-        row = min(complete, key=self._rank)
+        row = min(found, key=lambda row: place(self.spec, row))
         study = self._row()
+        tested = study["best"] == row["number"]
+        interval = study["test_low"], study["test_high"]
         return Best(
             number=row["number"],
             value=row["value"],
             params=active(self.spec.space, row["params"]),
-            test=study["test"] if study["best"] == row["number"] else None,
+            test=study["test"] if tested else None,
+            interval=interval if tested and None not in interval else None,
             standard_error=row["standard_error"],
             violations=self._violations(row),
             file=model_file(artifacts(self.place, self.name), row["number"]),
@@ -177,10 +176,6 @@ class Study:
         amounts = zip(names, row["constraints"] or (), strict=False)
         return {name: amount for name, amount in amounts if amount > 0}
 
-    def _rank(self, row: Row) -> tuple[int, float, int]:
-        value = row["values"][0] if row["values"] else row["value"]
-        return rank(self.spec, value, row["number"], row["constraints"] or ())
-
     def summary(self) -> dict[str, Any]:
         """The study in JSON values: what `sweep show --json` prints."""
         counts = self.counts
@@ -192,6 +187,7 @@ class Study:
                 "value": found.value,
                 "params": found.params,
                 "test": found.test,
+                "test_interval": None if found.interval is None else list(found.interval),
             }
         return {
             "name": self.name,
