@@ -35,7 +35,6 @@ class Control:
     """With the limits and the space that were asked for last."""
     leaving: str | None = None
     """`stop` when what runs has ended, `cancel` or `extend` at once."""
-    paused: bool = False
     commands: deque[Row] = field(default_factory=deque)
     _seen: set[int] = field(default_factory=set)
     _next: float = 0.0
@@ -88,14 +87,14 @@ def _cancel(control: Control, request: Row) -> str:
 
 
 def _pause(control: Control, request: Row) -> str:
-    control.paused = control.dispatch.hold = True
+    control.dispatch.hold = True
     control.store.write(control.lease, Batch(), state="paused")
     control.journal.remark("pause")
     return "paused: what runs goes on to its rung, and nothing new begins"
 
 
 def _resume(control: Control, request: Row) -> str:
-    control.paused = control.dispatch.hold = False
+    control.leaving, control.dispatch.hold = None, False  # a stop that has not yet come to pass
     control.store.write(control.lease, Batch(), state="running")
     control.journal.remark("resume")
     return "going on"

@@ -7,7 +7,7 @@ whether they or the orchestrator die. What a user asks of a running study enters
 step and is recorded with it, so that a replay takes the same decisions.
 """
 
-from collections import Counter, defaultdict, deque
+from collections import Counter, deque
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from heapq import heappop, heappush
@@ -80,6 +80,8 @@ class _Work:
     place: int
     """Of the stage among the trial's."""
     segments: tuple[Segment, ...]
+    earlier: tuple[verdict.Told, ...] = ()
+    """What the stages before came to, as far as it counts for this one."""
 
 
 class _Fold:
@@ -100,8 +102,6 @@ class _Fold:
         self.pending: list[tuple[float, int, _Work]] = []
         self.queue: deque[Params] = deque()
         self.paused: dict[int, tuple[_Work, Decide]] = {}
-        self.scores: dict[int, list[float]] = defaultdict(list)  # of replicates one by one
-        self.curves: dict[int, verdict.Curves] = {}  # of trials that run, if they have patience
         self.first: dict[Any, int] = {}  # the first trial of each configuration
         self.values: dict[int, tuple[float, ...]] = {}
 
@@ -141,7 +141,7 @@ class _Fold:
             if isinstance(self.pruner, Promotion) and (found := self.pruner.next_promotion()):
                 work, last = self.paused.pop(found[0])
                 yield Promote(last, now, self.step)
-                yield from self.submit(work.trial, work.place + 1, now)
+                yield from self.go_on(work, last.reports, now)
             elif self.may_begin():
                 trial, by_hand = self.ask()
                 yield Begin(trial, now, self.step)
@@ -216,13 +216,23 @@ class _Fold:
             Stage(tuple(range(replicates)), start, until) for start, until in pairwise((0, *rungs))
         )
 
-    def submit(self, trial: Trial, place: int, now: float) -> Iterator[Step]:
+    def go_on(self, work: _Work, reports: tuple[Report, ...], now: float) -> Iterator[Step]:
+        """The stage after this one."""
+        earlier = work.earlier
+        if verdict.looks_back(self.spec, work.trial.config):
+            earlier += tuple(zip(work.segments, reports, strict=True))
+        yield from self.submit(work.trial, work.place + 1, now, earlier)
+
+    def submit(
+        self, trial: Trial, place: int, now: float, earlier: tuple[verdict.Told, ...] = ()
+    ) -> Iterator[Step]:
         stage = self.stages(trial.number)[place]
         segments = tuple(self.segment(trial, stage, replicate) for replicate in stage.replicates)
         cost = predicted_cost(trial.config, self.shape, stage.until - stage.start)
         ends = now + len(segments) * cost
         self.free -= 1
-        heappush(self.pending, (ends, next(self.sequence), _Work(trial, place, segments)))
+        work = _Work(trial, place, segments, earlier)
+        heappush(self.pending, (ends, next(self.sequence), work))
         whole = predicted_cost(trial.config, self.shape, stage.until)
         for segment in segments:
             yield Submit(segment, ends, whole)
@@ -238,44 +248,33 @@ class _Fold:
             replicate=replicate,
             function=spec.train.function,
             fold=replicate if spec.search.resample == "folds" else 0,
-            metrics=verdict.further_metrics(spec) if stage.until == spec.train.epochs else (),
+            metrics=verdict.further_metrics(spec, trial.config, stage.until),
         )
 
     def decide(self, work: _Work, reports: tuple[Report, ...], now: float) -> Iterator[Step]:
         self.free += 1
-        trial, number, stages = work.trial, work.trial.number, self.stages(work.trial.number)
-        is_last = work.place + 1 == len(stages)
-        curves = self.curves.setdefault(number, {})
-        # Scores of replicates that come one after the other.
-        scores = self.scores[number] if self.spec.search.pruner == "wilcoxon" else []
-        found = verdict.of(
-            self.spec,
-            self.shape,
-            trial,
-            work.segments,
-            reports,
-            scores,
-            curves,
-            is_last,
-        )
+        trial, number = work.trial, work.trial.number
+        is_last = work.place + 1 == len(self.stages(number))
+        told = tuple(zip(work.segments, reports, strict=True))
+        found = verdict.of(self.spec, self.shape, trial, work.earlier, told, is_last)
         step = Decide(trial=trial, virtual_time=now, step=self.step, **found)
         if step.state == "running":
-            step = self.judge(step)
+            step = self.judge(step, work)
         if step.state in ("complete", "pruned", "failed"):
             self.end(step)
         yield step
         if step.state == "running":
-            yield from self.submit(trial, work.place + 1, now)
+            yield from self.go_on(work, reports, now)
         elif step.state == "paused":
             self.paused[number] = (work, step)
 
-    def judge(self, step: Decide) -> Decide:
+    def judge(self, step: Decide, work: _Work) -> Decide:
         """Whether a trial that could go on does."""
         number, value = step.trial.number, step.value
         assert value is not None
         rung, judged = step.epochs, value
-        if number in self.scores:
-            rung, judged = len(self.scores[number]), self.scores[number][-1]
+        if self.spec.search.pruner == "wilcoxon":
+            rung, judged = work.place + 1, verdict.score(step.trial.config, step.reports)
         self.history.report(number, rung, value)
         if self.pruner.judge(number, rung, judged):
             return step
@@ -289,7 +288,6 @@ class _Fold:
         if step.state == "complete":
             assert step.value is not None
             self.values[number] = step.values or (step.value,)
-        self.curves.pop(number, None)
         told = "diverged" if step.outcome == "diverged" else step.state
         self.history.tell(number, told, self.values.get(number), step.violations)
         self.pruner.end(number, step.state, step.value)

@@ -1,9 +1,10 @@
 """Segments out to the backend and their reports back, whatever happens on the way."""
 
 import heapq
+import math
 import time
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import count
 from typing import Any
@@ -28,6 +29,10 @@ PATIENCE = 0.2
 @dataclass(frozen=True, slots=True)
 class Tick:
     """Time passed and nothing was decided."""
+
+    beats: Mapping[int, Beat] = field(default_factory=dict)
+    """The last sign of life of each trial that runs and has given one: its epoch and the metric
+    after it. Of several replicates that run, the one that is behind the others."""
 
 
 @dataclass(slots=True)
@@ -77,6 +82,8 @@ class Dispatch:
     """By trial, then replicate and end: what a segment's epochs took."""
     _killed: set[int] = field(default_factory=set)
     """Trials that go no further."""
+    _beats: Mapping[int, Beat] = field(default_factory=dict)
+    _listened: float = -math.inf
 
     def submit(self, segment: Segment, virtual_end: float, cost: float = 0.0) -> None:
         """Have a segment's report sooner or later.
@@ -114,7 +121,7 @@ class Dispatch:
             for result in self.backend.wait(PATIENCE):
                 self._receive(result)
             self._fill()
-            yield Tick()
+            yield Tick(self.beats())
 
     def take(self, segment: Segment) -> Report:
         return self._reports.pop(segment)
@@ -131,10 +138,6 @@ class Dispatch:
         self._killed.discard(trial)
         if self.checkpoints is not None:
             self.checkpoints.remove(trial)
-
-    def beats(self) -> list[Beat]:
-        """Signs of life of the segments that run now."""
-        return self.backend.beats()
 
     def kill(self, trial: int) -> bool:
         """End what runs or waits of a trial with the outcome `killed`; whether there was any.
@@ -170,6 +173,14 @@ class Dispatch:
         self._open.clear()
         self._sent.clear()
         self._heap.clear()
+
+    def beats(self) -> Mapping[int, Beat]:
+        """See `Tick.beats`; asked for a few times a second, however many results come."""
+        if (now := time.monotonic()) >= self._listened + PATIENCE:
+            self._listened = now
+            beats = sorted(self.backend.beats(), key=lambda beat: -beat.epoch)
+            self._beats = {beat.trial: beat for beat in beats}
+        return self._beats
 
     def _ask(self, segment: Segment, opened: _Open) -> None:
         opened.state = self._reached(segment, segment.start)

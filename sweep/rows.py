@@ -62,7 +62,7 @@ def attempt_row(segment: Segment, attempt: Attempt, platform: int | None) -> Row
         "finished": _time(report.finished),
         "received": _time(attempt.received),
         "training": fsum(record.seconds for record in report.records),
-        "metrics": dict(report.metrics) or None,
+        "metrics": {name: _finite(value) for name, value in report.metrics} or None,
         "cause": report.outcome,
         "error": report.error,
     }
@@ -76,7 +76,7 @@ def report_of(row: Row, records: tuple[EpochRecord, ...]) -> Report:
         error=row["error"],
         worker=row["worker"],
         node=row["node"],
-        metrics=tuple((row["metrics"] or {}).items()),
+        metrics=tuple((name, _number(value)) for name, value in (row["metrics"] or {}).items()),
     )
 
 
@@ -102,13 +102,12 @@ def record_of(row: Row) -> EpochRecord:
     """What `epoch_row` wrote down."""
     fields: Row = {name: row[name] for name in ("epoch", "seconds")}
     for name in MEASURES:
-        fields[name] = nan if row[name] is None else row[name]
+        fields[name] = _number(row[name])
     return EpochRecord(**fields)
 
 
 def epoch_row(segment: Segment, record: EpochRecord) -> Row:
     """An epoch of a segment."""
-    # Databases disagree about NaN and infinity; NULL says the same.
     measures = {name: _finite(getattr(record, name)) for name in MEASURES}
     return {
         "trial": segment.trial,
@@ -120,7 +119,12 @@ def epoch_row(segment: Segment, record: EpochRecord) -> Row:
 
 
 def _finite(value: float) -> float | None:
+    # Databases disagree about NaN and infinity; NULL says the same.
     return value if isfinite(value) else None
+
+
+def _number(value: float | None) -> float:
+    return nan if value is None else value
 
 
 def _time(seconds: float | None) -> datetime | None:

@@ -225,17 +225,15 @@ def _across_tables(spec: StudySpec) -> Iterator[str]:
 def _search(spec: StudySpec) -> Iterator[str]:
     """The problems of keys of [search] with one another."""
     search = spec.search
-    known = suited(SOURCES[spec.data.source], METRICS)
-    if spec.train.function is None:
-        known += MEASURES
-    elif search.flops or search.max_flops or search.max_parameters:
+    own = spec.train.function is not None
+    # Nothing but its metric is measured of what a user's own trainer makes.
+    known = (spec.train.metric,) if own else suited(SOURCES[spec.data.source], METRICS) + MEASURES
+    if own and (search.flops or search.max_flops or search.max_parameters):
         yield (
             "search.flops, max_flops and max_parameters: nothing is known of the networks that "
             "train.function makes; leave them out"
         )
-    named = [("search.objectives", name) for name in search.objectives]
-    named += [("search.constraints", name) for name in search.constraints]
-    for key, name in named:
+    for key, name in _further(search):
         if name not in known:
             yield f'{key} = "{name}": must be one of {", ".join(known)}'
     if len(set(search.objectives)) < len(search.objectives):
@@ -252,14 +250,25 @@ def _search(spec: StudySpec) -> Iterator[str]:
                 f'search.pruner = "{search.pruner}"{default}: with several objectives there is no '
                 'order to prune by; use "none"'
             )
-    elif search.objectives and search.objectives[0] in MEASURES:
+    elif spec.objectives[0] in MEASURES:
         yield f'search.objectives = ["{search.objectives[0]}"]: needs a metric beside it'
+    elif (objective := spec.objectives[0]) != spec.train.metric:
+        yield (
+            f'search.objectives = ["{objective}"]: a single objective is train.metric, which is '
+            f'"{spec.train.metric}"; let that be "{objective}", or name both'
+        )
     if search.pruner == "wilcoxon" and search.replicates < 2:
         yield 'search.pruner = "wilcoxon": compares replicates; let search.replicates be 2 or more'
     if search.resample == "folds" and search.replicates < 2:
         yield 'search.resample = "folds": search.replicates is their number; let it be 2 or more'
     if search.sampler == "grid":
         yield from _without_end(spec)
+
+
+def _further(search: SearchSpec) -> list[tuple[str, str]]:
+    """The names of objectives and constraints, each after its key."""
+    named = [("search.objectives", name) for name in search.objectives]
+    return named + [("search.constraints", name) for name in search.constraints]
 
 
 def _without_end(spec: StudySpec) -> Iterator[str]:
@@ -292,22 +301,24 @@ def _training(spec: StudySpec) -> Iterator[str]:
             if name not in allowed:
                 yield f'{key} = "{name}": does not suit {kind}; use one of {", ".join(allowed)}'
     if not isinstance(spec.space, Mapping):
-        yield from _together(spec.space, train.metric)
+        metrics = [("train.metric", train.metric), *_further(spec.search)]
+        yield from _together(spec.space, [each for each in metrics if each[1] in METRICS])
 
 
-def _together(space: SpaceSpec, metric: str) -> Iterator[str]:
+def _together(space: SpaceSpec, metrics: list[tuple[str, str]]) -> Iterator[str]:
     losses = extremes(space.loss)
-    if metric == "loss" and len(set(losses)) > 1:
-        yield (
-            'train.metric = "loss": several losses (space.loss) are on different scales and cannot '
-            "be compared; name a metric"
-        )
+    for key, metric in metrics:
+        if metric == "loss" and len(set(losses)) > 1:
+            yield (
+                f'{key} = "loss": several losses (space.loss) are on different scales and cannot '
+                "be compared; name a metric"
+            )
     sets = [ends(getattr(space, field)) for field in TOGETHER]
     refused = {refusal_of(**dict(zip(TOGETHER, values, strict=True))) for values in product(*sets)}
     yield from sorted(f"space.{refusal}" for refusal in refused if refusal)
-    for loss in losses:
+    for loss, (key, metric) in product(losses, metrics):
         if refusal := refusal_of(loss=loss, metric=metric):
-            yield f'train.metric = "{metric}": {refusal}'
+            yield f'{key} = "{metric}": {refusal}'
 
 
 _CHECKS = (_across_tables, _search, _training)

@@ -1,6 +1,7 @@
 """What the reports of a trial's segments amount to."""
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from math import fsum, isfinite, nan, sqrt
 from typing import Any
 
@@ -8,67 +9,83 @@ from sweep.backends import Report, Segment
 from sweep.cost import MEASURES, Shape
 from sweep.spec import StudySpec, direction
 from sweep.steps import Decide, Trial
-from trainer import EpochRecord, TrainConfig, kept
+from trainer import TrainConfig, kept
 
-Curves = dict[int, list[EpochRecord]]
-"""The records so far of each replicate of a trial."""
+Told = tuple[Segment, Report]
 
 
 def of(
     spec: StudySpec,
     shape: Shape,
     trial: Trial,
-    segments: tuple[Segment, ...],
-    reports: tuple[Report, ...],
-    scores: list[float],
-    curves: Curves,
+    earlier: Sequence[Told],
+    told: Sequence[Told],
     is_last: bool,
 ) -> dict[str, Any]:
     """The fields of a decision that follow from the reports alone.
 
-    `scores` are those of replicates that were decided before, and get the new ones; so do
-    `curves`, the records of replicates whose training may end before its last epoch.
+    `told` are the segments of the stage that has ended, the trial's last if `is_last`, and
+    `earlier` those of the stages before, as far as the trial `looks_back` at them.
     """
-    ends = [
-        r.records[-1].epoch if r.records else s.start
-        for r, s in zip(reports, segments, strict=True)
-    ]
-    found = {"segments": segments, "reports": reports, "epochs": max(ends), "value": None}
-    outcomes = [report.outcome for report in reports if report.outcome != "finished"]
+    found: dict[str, Any] = {
+        "segments": tuple(segment for segment, _ in told),
+        "reports": tuple(report for _, report in told),
+        "epochs": max(_end(*each) for each in (*earlier, *told)),
+        "value": None,
+    }
+    outcomes = [report.outcome for _, report in told if report.outcome != "finished"]
     if failures := [outcome for outcome in outcomes if outcome != "diverged"]:
         return found | {"state": "failed", "outcome": failures[0]}
-    judged = [
-        _judged(trial.config, curves.setdefault(segment.replicate, []), report.records)
-        for segment, report in zip(segments, reports, strict=True)
-    ]
-    scores += [nan if record is None else record.validation_metric for record in judged]
-    if outcomes or not all(map(isfinite, scores)):
-        # Pruned and without a value: Optuna's samplers rank that as worst, and would learn nothing
-        # from a failed trial.
-        return found | {"state": "pruned", "outcome": "diverged"}
+    replicates: dict[int, list[Report]] = defaultdict(list)
+    for segment, report in (*earlier, *told):
+        replicates[segment.replicate].append(report)
+    # Pruned and without a value: Optuna's samplers rank that as worst, and would learn nothing from
+    # a failed trial.
+    diverged = found | {"state": "pruned", "outcome": "diverged"}
+    if outcomes:
+        return diverged
+    scores = [score(trial.config, reports) for reports in replicates.values()]
+    if not all(map(isfinite, scores)):
+        return diverged
     found |= {"value": mean(scores), "standard_error": standard_error(scores)}
-    stopped = all(
-        report.records[-1:] == () or report.records[-1].epoch < segment.until
-        for segment, report in zip(segments, reports, strict=True)
-    )
-    if not (is_last or stopped):
+    has_stopped = all(_end(segment, report) < segment.until for segment, report in told)
+    if not (is_last or (has_stopped and len(replicates) == spec.search.replicates)):
         return found | {"state": "running", "outcome": None}
-    return found | {"state": "complete", "outcome": "finished"} | _final(spec, shape, trial, found)
+    known = {spec.train.metric: found["value"]} | _further([r[-1] for r in replicates.values()])
+    if not all(map(isfinite, known.values())):
+        return diverged
+    found |= {"state": "complete", "outcome": "finished"}
+    return found | _final(spec, shape, trial, known)
 
 
-def _judged(
-    config: Any, curve: list[EpochRecord], records: Sequence[EpochRecord]
-) -> EpochRecord | None:
-    """The record that a training is judged by: of the best epoch under patience, else the last."""
-    if not (isinstance(config, TrainConfig) and config.patience):
-        return records[-1]
-    curve += records
-    return kept(config, curve)
+def _end(segment: Segment, report: Report) -> int:
+    return report.records[-1].epoch if report.records else segment.start
 
 
-def _final(spec: StudySpec, shape: Shape, trial: Trial, found: dict[str, Any]) -> dict[str, Any]:
+def may_stop(config: Any) -> bool:
+    """Whether a training with this configuration may end before its last epoch."""
+    return isinstance(config, TrainConfig) and config.patience > 0
+
+
+def looks_back(spec: StudySpec, config: Any) -> bool:
+    """Whether what a trial comes to depends on its segments before the last stage: the best epoch
+    may be in one of them, or other replicates."""
+    return may_stop(config) or spec.search.pruner == "wilcoxon"
+
+
+def score(config: Any, reports: Sequence[Report]) -> float:
+    """The metric that a training has come to by these segments: of the best epoch under patience,
+    else of the last."""
+    if not may_stop(config):
+        return reports[-1].records[-1].validation_metric
+    record = kept(config, [record for report in reports for record in report.records])
+    return nan if record is None else record.validation_metric
+
+
+def _final(
+    spec: StudySpec, shape: Shape, trial: Trial, known: Mapping[str, float]
+) -> dict[str, Any]:
     """Objectives and constraints of a complete trial."""
-    known = {spec.train.metric: found["value"]} | _further(found["reports"])
 
     def measured(name: str) -> float:
         return MEASURES[name](trial.config, shape) if name in MEASURES else float(known[name])
@@ -98,8 +115,11 @@ def place(spec: StudySpec, step: Decide) -> tuple[int, float, int]:
     return rank(spec, value, step.trial.number, step.violations)
 
 
-def further_metrics(spec: StudySpec) -> tuple[str, ...]:
-    """The metrics that objectives and constraints need beside the study's own."""
+def further_metrics(spec: StudySpec, config: Any, until: int) -> tuple[str, ...]:
+    """The metrics that objectives and constraints need beside the study's own, of a segment that
+    may be the last of its training."""
+    if until < spec.train.epochs and not may_stop(config):
+        return ()
     named = dict.fromkeys((*spec.objectives, *spec.search.constraints))
     return tuple(name for name in named if name not in MEASURES and name != spec.train.metric)
 
@@ -119,5 +139,6 @@ def standard_error(values: Sequence[float]) -> float | None:
 
 
 def _further(reports: Sequence[Report]) -> dict[str, float]:
-    names = dict.fromkeys(name for report in reports for name, _ in report.metrics)
-    return {name: mean([dict(report.metrics)[name] for report in reports]) for name in names}
+    """The means of what the last segment of each replicate measured."""
+    measured = [dict(report.metrics) for report in reports]
+    return {name: mean([each[name] for each in measured]) for name in measured[0]}

@@ -6,16 +6,18 @@ from dataclasses import dataclass, replace
 from math import isfinite
 
 from sweep import datasets, studyfile
-from sweep.backends import Segment
+from sweep.backends import Report, Segment
 from sweep.backends.serial import SerialBackend
 from sweep.cost import Shape
 from sweep.decisions import decisions
 from sweep.errors import StudyChanged, SweepError
+from sweep.fingerprint import TRIALS
 from sweep.journal import Journal
 from sweep.question import check_code
 from sweep.rows import MEASURES, decided_row
-from sweep.steps import Await, Begin, Decide, Full, Promote, Reply, Step, Turn
+from sweep.steps import Await, Begin, Decide, Full, Promote, Reply, Step, Trial, Turn
 from sweep.store import Lease, Row, Store
+from sweep.verdict import may_stop
 from sweep.warm import warm_start
 from trainer import EpochRecord
 
@@ -38,8 +40,8 @@ class Trained:
     """What came out otherwise than recorded, to the last bit; empty if nothing did."""
 
 
-DECIDED = ("state", "outcome", "value", "values", "standard_error", "constraints", "epochs")
-"""The columns of a trial that its decisions make."""
+SINCE_ITS_BEGINNING = ("number", "params", "seed", "predicted_cost")
+"""The columns of a trial that nothing changes after it has begun."""
 
 
 class Differs(SweepError):
@@ -84,34 +86,56 @@ def _decide_again(
     count = 0
     reply: Reply = None
     while journal.is_replaying:
-        step = steps.send(reply)
-        reply = None
         try:
+            step = steps.send(reply)
+            reply = None
             match step:
                 case Await():
-                    reply = journal.recall(step.segment)
+                    reply = _recalled(journal, step.segment)
                     trained[step.segment.trial][step.segment.replicate] = step.segment
                 case Turn():
                     reply = journal.commands(step.step)
                 case Begin():
                     _check_params(journal, step)
                     journal.begin(step, 0.0)
+                    final[step.trial.number] = _begun(step.trial)
                 case Promote():
                     journal.promote(step)
-                    final[step.last.trial.number] = decided_row(step.last, "running", 0.0, 0)
+                    final[step.last.trial.number] |= decided_row(step.last, "running", 0.0, 0)
                 case Full():
                     journal.full(step)
                 case Decide():
                     journal.decide(step)
-                    final[step.trial.number] = decided_row(step, step.state, 0.0, 0)
+                    final[step.trial.number] |= decided_row(step, step.state, 0.0, 0)
                     count += 1
         except StudyChanged as error:
             raise Differs(
                 f"after {count} decisions as recorded: {error}; or else the record was altered"
             ) from None
+        except StopIteration:
+            raise Differs(
+                f"after {count} decisions as recorded the study is at its end, but its record goes "
+                "on: the record was altered"
+            ) from None
     for row in trials:
-        _check_trial(row, final.get(row["number"], {}))
+        _check_trial(row, final.get(row["number"]))
     return Decided(count, len(journal.proposed)), trained
+
+
+def _recalled(journal: Journal, segment: Segment) -> Report:
+    """The report of a segment, which must be whole."""
+    what = f"epochs {segment.start + 1} to {segment.until} of trial {segment.trial}"
+    report = journal.recall(segment)
+    if report is None:
+        raise StudyChanged(f"{what} have no result on record")
+    if report.outcome == "finished":
+        found = [record.epoch for record in report.records]
+        due = list(range(segment.start + 1, segment.until + 1))
+        if found != (due[: len(found)] if may_stop(segment.config) else due):
+            raise StudyChanged(f"{what} are recorded as {len(found)} of {len(due)}")
+        if missing := [name for name in segment.metrics if name not in dict(report.metrics)]:
+            raise StudyChanged(f"{what} are recorded without {', '.join(missing)}")
+    return report
 
 
 def _check_params(journal: Journal, step: Begin) -> None:
@@ -121,21 +145,22 @@ def _check_params(journal: Journal, step: Begin) -> None:
         raise StudyChanged(f"trial {number} is recorded with {recorded}, but has {params} now")
 
 
-def _check_trial(recorded: Row, decided: Row) -> None:
+def _begun(trial: Trial) -> Row:
+    """What a trial's row says when it has just begun."""
+    row: Row = dict.fromkeys(TRIALS) | {name: getattr(trial, name) for name in SINCE_ITS_BEGINNING}
+    return row | {"state": "running", "epochs": 0}
+
+
+def _check_trial(recorded: Row, decided: Row | None) -> None:
     """Whether a trial's row says what was decided about it."""
-    for column in (
-        "state",
-        "outcome",
-        "value",
-        "values",
-        "standard_error",
-        "constraints",
-        "epochs",
-    ):
-        if column in decided and recorded[column] != decided[column]:
+    number = recorded["number"]
+    if decided is None:
+        raise Differs(f"trial {number} is on record, but no decision began it")
+    for column in TRIALS:
+        if recorded[column] != decided[column]:
             raise Differs(
-                f"trial {recorded['number']} is recorded with {column} = {recorded[column]!r}, but "
-                f"its decisions make it {decided[column]!r}: the record was altered"
+                f"trial {number} is recorded with {column} = {recorded[column]!r}, but its "
+                f"decisions make it {decided[column]!r}: the record was altered"
             )
 
 

@@ -12,7 +12,8 @@ class SerialBackend:
     """The whole service without Ray: for small studies, for debugging, and as the reference that
     every other backend must equal.
 
-    A segment that runs cannot be killed, nor ended when it hangs within an epoch.
+    A segment that runs cannot be killed, nor ended when it hangs within an epoch; and when anyone
+    asks for signs of life, none runs.
     """
 
     cpus = 1

@@ -368,5 +368,6 @@ class SimulatedBackend:
 
     def _beat(self, run: _Run) -> Beat:
         done = int((self.clock.now - run.started) / run.epoch_seconds)
-        epoch = min(run.segment.start + done, run.segment.until)
+        begun = 0 if run.state is None else run.state.state.epoch
+        epoch = min(begun + done, run.segment.until)
         return Beat(run.segment.trial, run.segment.replicate, run.started, epoch, None, 0)

@@ -295,8 +295,8 @@ class Simulation:
             while not self.session():
                 self.clock.now += LEASE
                 assert self.happened["sessions"] < 60, "the study does not come to its end"
-            for zombie in self.zombies:
-                self.wake(*zombie)
+            while self.zombies:
+                self.wake(*self.zombies.pop())
             if self.luck.random() < 0.2:  # the same file with more trials
                 trials = max(self.most, self.stored().search.trials) + 3
                 search = self.spec.search.model_copy(update={"trials": trials})
@@ -310,7 +310,7 @@ class Simulation:
         self.happened["sessions"] += 1
         point = None
         if self.happened["crashes"] + self.happened["zombies"] < self.crashes:
-            point = self.luck.choice((*POINTS, "zombie"))
+            point = self.luck.choice((*POINTS, *["zombie"] * 4))
         doom = Doom(point, 1 + int(self.luck.expovariate(0.2)))
         Immediate.doom = doom
         store = PerilousStore(self.place, doom)
@@ -415,13 +415,15 @@ class Simulation:
         before = self.dump()
         if self.holder_is(store):
             return
+        held = bool(store._written)  # else it found the study complete, and took no lease
         try:
             for _ in events:
                 pass
         except StudyLocked:
             self.happened["fenced"] += 1
         else:
-            self.happened["at its end"] += 1  # it had released the study before it was stopped
+            assert not held, "a driver that had lost its lease came to an end"
+            self.happened["nothing to do"] += 1
         finally:
             store.close()
         assert self.dump() == before, "a driver that had lost its lease wrote something"

@@ -293,9 +293,10 @@ def test_running_segments_give_signs_of_life_and_can_be_killed(backend):
 @pytest.mark.parametrize("locked", [False, True])
 def test_a_trial_that_hangs_is_killed_past_its_limit(backend, locked):
     """Even when it never lets another thread of its worker have a turn."""
-    report = alone(backend, own("hangs", locked=locked), limits=Limits(seconds=0.5)).report
+    # On a busy machine a worker's imports count towards epoch 1, which must stay within the limit.
+    report = alone(backend, own("hangs", locked=locked), limits=Limits(seconds=5.0)).report
     assert report.outcome == "timeout"
-    assert report.error.startswith(("hung", "past its limit"))  # which comes first is luck
+    assert report.error.startswith("hung")
     all_free(backend)
 
 

@@ -5,6 +5,7 @@ import pytest
 from sweep import control, studyfile
 from sweep.backends import Report, Result
 from sweep.backends.serial import SerialBackend
+from sweep.dispatch import Tick
 from sweep.errors import StudyFailed
 from sweep.loop import Ended, Notice, Opened
 from sweep.results import load
@@ -107,6 +108,22 @@ def test_a_paused_study_waits_until_it_is_resumed(tmp_path, path):
     assert idle >= 20
     assert answers(path)[0].startswith("paused")
     assert answers(path)[1] == "going on"
+    assert load("small", path).fingerprint == finish(spec, tmp_path / "whole.db").fingerprint
+
+
+def test_a_stop_is_taken_back(tmp_path, path):
+    """Resumed before what runs has ended, a study goes on, and a pause later is no stop."""
+    spec = small(tmp_path)
+    decided, idle, asked = 0, 0, {8: ["stop", "resume"], 12: ["pause"]}
+    for event in events(spec, path):
+        decided += isinstance(event, Decide)
+        for request in asked.pop(decided, ()):
+            ask(path, request)
+        if isinstance(event, Tick) and not asked:
+            idle += 1
+            if idle == 5:
+                ask(path, "resume")
+    assert event == Ended("complete")
     assert load("small", path).fingerprint == finish(spec, tmp_path / "whole.db").fingerprint
 
 

@@ -1,16 +1,20 @@
 """The fold over virtual time, with reports from a formula instead of training."""
 
+import json
 import math
 import random
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from sweep import studyfile
 from sweep.backends import Report
 from sweep.cost import Shape, predicted_cost
 from sweep.decisions import decisions, seeds
 from sweep.pruners import rungs
+from sweep.rows import Attempt, attempt_row, report_of
 from sweep.spec import StudySpec
 from sweep.steps import Await, Begin, Decide
 from tests.sweep.studies import small
@@ -135,6 +139,24 @@ def test_a_metric_that_is_not_finite_is_divergence(tmp_path):
     decided = steps.send(Report((record,)))
     assert (decided.state, decided.outcome, decided.value) == ("pruned", "diverged", None)
     assert segment.start == 0
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+def test_a_further_metric_that_is_not_finite_is_divergence(tmp_path, value):
+    """In the run and in its replay from the record, whose JSON has neither NaN nor infinity."""
+    raw = studyfile.to_json(small(tmp_path, trials=1, pruner="none"))
+    raw["search"] |= {"constraints": {"log_loss": {"high": 1.0}}}
+    steps = decisions(studyfile.from_json(raw), SHAPE, {})
+    segment = next(step.segment for step in steps if isinstance(step, Await))
+    assert segment.metrics == ("log_loss",)
+    report = replace(reported(segment), metrics=(("log_loss", value),))
+    row = attempt_row(segment, Attempt(1, 0.0, 0.0, 0.0, report, True), None)
+    assert json.loads(json.dumps(row["metrics"], allow_nan=False)) == {"log_loss": None}
+    for told in (report, report_of(row, report.records)):
+        steps = decisions(studyfile.from_json(raw), SHAPE, {})
+        next(step for step in steps if isinstance(step, Await))
+        decided = steps.send(told)
+        assert (decided.state, decided.outcome, decided.value) == ("pruned", "diverged", None)
 
 
 def test_seeds_are_those_of_the_study_and_the_trial():

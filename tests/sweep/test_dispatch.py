@@ -5,9 +5,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from sweep import dispatch
 from sweep.backends import Limits, Report, Result
 from sweep.backends.serial import SerialBackend
+from sweep.backends.simulated import Clock, SimulatedBackend
 from sweep.checkpoints import WORTH, Checkpoints
+from sweep.cost import Shape, predicted_cost
 from sweep.dispatch import ATTEMPTS, Dispatch
 from tests.sweep.segments import CONFIG, Memory, curve, iris, own, trial, undisturbed, whole
 from trainer import run
@@ -267,6 +270,35 @@ def test_a_trial_over_its_limit_of_time_is_a_fact(dataset):
     assert second.outcome == "timeout"
     assert 3 <= second.records[-1].epoch <= 5
     assert Dispatch(SerialBackend((dataset,)), journal).journal.recall(segments[1]) == second
+
+
+def test_ticks_tell_how_far_what_runs_has_come(dataset, monkeypatch):
+    """Of each trial the replicate that is behind, epoch by epoch; nothing of one that is over."""
+    clock = Clock()
+    monkeypatch.setattr(dispatch, "time", clock)
+    folds = [replace(trial(0)[0], until=6, replicate=number) for number in (0, 1)]
+    other = trial(1)[0]
+    pace = 1.0 / predicted_cost(CONFIG, Shape.of(dataset), 1)
+    with SimulatedBackend((dataset,), workers=3, pace=pace, clock=clock) as backend:
+        running = Dispatch(backend, Memory())
+        for segment in (*folds, other):
+            running.submit(segment, 0.0)
+        told = []
+        for fold in folds:
+            for tick in running.ticks(fold):
+                told.append(tick.beats)
+                behind = min((b for b in backend.beats() if b.trial == 0), default=None, key=epoch)
+                assert behind is None or epoch(tick.beats[0]) in (behind.epoch, behind.epoch - 1)
+        assert [epoch(beats[0]) for beats in told if 0 in beats][:1] == [0]
+        assert {1, 2, 3, 4, 5} <= {epoch(beats[0]) for beats in told if 0 in beats}
+        assert 1 in told[0]
+        assert 1 not in told[-1]
+        clock.sleep(1.0)
+        assert not running.beats()
+
+
+def epoch(beat):
+    return beat.epoch
 
 
 # Checkpoints.

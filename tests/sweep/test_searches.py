@@ -1,15 +1,23 @@
 """What a study can ask for: objectives, constraints, replicates, limits, its own trainer."""
 
+import shutil
+import sqlite3
+from contextlib import closing
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from sweep import datasets, studyfile
 from sweep.cost import MEASURES, Shape
+from sweep.decisions import replicate_seed
 from sweep.errors import StudyFileError, UsageError
 from sweep.space import train_config
+from sweep.steps import Trial
 from sweep.store import Store
 from sweep.verify import Decided, Differs, Trained, verify
 from tests.sweep.studies import events, finish, small
+from trainer import evaluate, run
 
 TRAINERS = "tests.sweep.trainers"
 
@@ -25,6 +33,14 @@ def changed(spec, **tables):
     for table, keys in tables.items():
         record[table] = keys if table == "space" and "rate" in keys else record[table] | keys
     return studyfile.from_json(record)
+
+
+@pytest.fixture(scope="module")
+def swept(tmp_path_factory):
+    """The store of a small study that is complete."""
+    folder = tmp_path_factory.mktemp("swept")
+    finish(small(folder, sampler="random"), folder / "sweep.db")
+    return folder / "sweep.db"
 
 
 def checked(name, path, retrain=0, **options):
@@ -273,13 +289,44 @@ def test_verify_finds_what_was_changed(tmp_path, path):
         checked("small", path)
 
 
-def test_verify_finds_a_trial_that_was_altered(tmp_path, path):
-    """What a trial's row says is what its decisions made it."""
-    finish(small(tmp_path), path)
-    with Store(path) as store, store._database.writing() as connection:
-        connection.exec_driver_sql("UPDATE trials SET value = 0.5 WHERE number = 7")
-    with pytest.raises(Differs, match="trial 7 is recorded with value"):
-        checked("small", path)
+ALTERED = [
+    ("seed = seed + 1", "trial 7 is recorded with seed"),
+    ("predicted_cost = predicted_cost * 1.5", "trial 7 is recorded with predicted_cost"),
+    ("params = json_set(params, '$.learning_rate', 0.5)", "trial 7 .*learning_rate"),
+    ("state = 'failed'", "trial 7 is recorded with state = 'failed'"),
+    ("outcome = 'timeout'", "trial 7 is recorded with outcome = 'timeout'"),
+    ("value = 0.5", "trial 7 is recorded with value"),
+    ("\"values\" = '[0.5, 1.0]'", "trial 7 is recorded with values"),
+    ("standard_error = 0.5", "trial 7 is recorded with standard_error"),
+    ("constraints = '[0.0]'", "trial 7 is recorded with constraints"),
+    ("epochs = epochs - 1", "trial 7 is recorded with epochs"),
+]
+COLUMNS = "study, state, seed, params, predicted_cost, datetime_start, epochs, seconds, attempts"
+DAMAGED = [
+    *((f"UPDATE trials SET {change} WHERE number = 7", answer) for change, answer in ALTERED),
+    (
+        f"INSERT INTO trials (number, {COLUMNS}) SELECT 99, {COLUMNS} FROM trials LIMIT 1",
+        "trial 99 is on record, but no decision began it",
+    ),
+    ("UPDATE attempts SET accepted = 0 WHERE trial = 7", "trial 7 have no result on record"),
+    ("DELETE FROM epochs WHERE trial = 7 AND epoch = 1", "trial 7 are recorded as 2 of 3"),
+    (
+        "INSERT INTO events (study, sequence, time, event, step) SELECT study, 9999, time, 'full', "
+        "9999 FROM events LIMIT 1",
+        "the study is at its end, but its record goes on",
+    ),
+]
+
+
+@pytest.mark.parametrize(("damage", "answer"), DAMAGED)
+def test_verify_finds_what_was_altered(swept, tmp_path, damage, answer):
+    """What a trial's row says is what its beginning and its decisions made it, and of what these
+    follow from nothing is missing."""
+    place = shutil.copy(swept, tmp_path / "altered.db")
+    with closing(sqlite3.connect(place)) as connection, connection:
+        connection.execute(damage)
+    with pytest.raises(Differs, match=answer):
+        checked("small", place)
 
 
 def test_a_study_that_never_began_takes_the_mended_file(tmp_path, path):
@@ -322,3 +369,61 @@ def test_trials_end_early_with_their_best_epoch(tmp_path, path, pruner):
     assert study.best.model.score(dataset, dataset.validation) == study.best.value
     assert len(checked("small", path, 2)) == 3
     assert study.fingerprint == finish(spec, tmp_path / "again.db").fingerprint
+
+
+def retrained(spec, row):
+    """What trainer.run and trainer.evaluate say of a trial: accuracies and log losses, by
+    replicate."""
+    dataset, _ = datasets.load(spec.data)
+    config = train_config(spec, row["params"])
+    trial = Trial(row["number"], row["params"], config, row["seed"], row["predicted_cost"])
+    found = []
+    for replicate in range(spec.search.replicates):
+        _, state = run(config, dataset, replicate_seed(spec.search.seed, trial, replicate))
+        measured = [
+            evaluate(replace(config, metric=name), state.parameters, dataset, dataset.validation)
+            for name in ("accuracy", "log_loss")
+        ]
+        found.append([metric for _, metric in measured])
+    return np.array(found)
+
+
+FURTHER = [
+    # the pruner, replicates, epochs without a better one until a training ends, objectives
+    ("none", 1, 0, ()),
+    ("none", 2, 2, ("accuracy", "log_loss")),
+    ("successive_halving", 1, 2, ()),
+    ("successive_halving", 3, 2, ()),
+    ("promotion", 2, 2, ()),
+    ("patience", 1, 1, ()),
+    ("wilcoxon", 3, 0, ()),
+    ("wilcoxon", 3, 2, ()),
+]
+
+
+@pytest.mark.parametrize(("pruner", "replicates", "patience", "objectives"), FURTHER)
+def test_further_metrics_are_of_all_that_was_trained(
+    tmp_path, path, pruner, replicates, patience, objectives
+):
+    """A complete trial's values and violations are means over its replicates, each by the state
+    that it was left with, wherever it ended."""
+    spec = changed(
+        small(tmp_path, trials=12, pruner=pruner, replicates=replicates, sampler="random"),
+        space={"patience": patience, "learning_rate": 0.1, "optimizer": "adam"},
+        train={"epochs": 27},
+        search={"objectives": objectives, "constraints": {"log_loss": {"low": 99.0}}},
+    )
+    study = finish(spec, path)
+    with Store(path, read_only=True) as store:
+        complete = [row for row in store.trials(1) if row["state"] == "complete"]
+    assert complete
+    ends = study.epochs.groupby(["trial", "replicate"])["epoch"].max()
+    assert patience == 0 or ends[complete[0]["number"]].min() < 27, "no training ended early"
+    for row in complete:
+        accuracy, log_loss = retrained(spec, row).mean(axis=0)
+        assert list(ends[row["number"]].index) == list(range(replicates))
+        assert row["epochs"] == ends[row["number"]].max()
+        assert row["value"] == pytest.approx(accuracy, rel=1e-12)
+        assert row["constraints"] == [pytest.approx(99.0 - log_loss, rel=1e-12)]
+        assert not objectives or row["values"] == pytest.approx([accuracy, log_loss], rel=1e-12)
+    assert len(checked("small", path, 1)) == 2

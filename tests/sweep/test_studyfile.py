@@ -175,6 +175,23 @@ MISTAKES = {
         '[space]\nloss = "mean_squared"\n[train]\nmetric = "log_loss"',
         ['train.metric = "log_loss"', "probabilities", "softmax_cross_entropy"],
     ),
+    "constraint without probabilities": (
+        '[space]\nloss = "mean_squared"\n[search.constraints]\nlog_loss = { high = 1.0 }',
+        ['search.constraints = "log_loss"', "probabilities", "softmax_cross_entropy"],
+    ),
+    "a single objective beside the metric": (
+        '[search]\nobjectives = ["log_loss"]',
+        ['search.objectives = ["log_loss"]', 'train.metric, which is "accuracy"', "name both"],
+    ),
+    "a single objective that is no metric": (
+        '[search]\nobjectives = ["flops"]',
+        ['search.objectives = ["flops"]', "needs a metric beside it"],
+    ),
+    "a constraint that a trainer of one's own does not report": (
+        '[space]\nrate = 1.0\n[train]\nfunction = "a:b"\n[search.constraints]\n'
+        "log_loss = { high = 1.0 }",
+        ['search.constraints = "log_loss"', "must be one of accuracy"],
+    ),
 }
 
 
