@@ -15,7 +15,7 @@ from sweep import fingerprint, studyfile, tables
 from sweep.errors import SweepError
 from sweep.ledger import Ledger, ledger
 from sweep.model import Model, model_file
-from sweep.overview import complete, counts_of, place, state_of
+from sweep.overview import complete, counts_of, place, spent_budget, state_of
 from sweep.space import active, distributions
 from sweep.spec import StudySpec, direction
 from sweep.store import Location, Row, Store, artifacts, locate
@@ -39,6 +39,19 @@ class Best:
     violations: dict[str, float]
     """How far each constraint that it breaks is from being met; empty if it meets them all."""
     file: Path = field(repr=False)
+
+    def record(self) -> dict[str, Any]:
+        """The winner in JSON values; `file` is None where no weights are kept."""
+        return {
+            "number": self.number,
+            "value": self.value,
+            "standard_error": self.standard_error,
+            "params": self.params,
+            "test": self.test,
+            "test_interval": None if self.interval is None else list(self.interval),
+            "violations": self.violations,
+            "file": str(self.file) if self.file.is_file() else None,
+        }
 
     @cached_property
     def model(self) -> Model:
@@ -79,6 +92,14 @@ class Study:
     def counts(self) -> dict[str, int]:
         """How many trials are in each state."""
         return counts_of(self._trial_rows())
+
+    @property
+    def budget(self) -> str | None:
+        """The key of the budget that ended the study before all its trials had begun, if one did:
+        search.wall_time, search.cpu_time or search.flops."""
+        with self._store() as store:
+            study = store.study(self.name)["id"]
+            return spent_budget(self.spec, store.outcomes(study), store.closings(study))
 
     @property
     def trials(self) -> pd.DataFrame:
@@ -179,23 +200,14 @@ class Study:
     def summary(self) -> dict[str, Any]:
         """The study in JSON values: what `sweep show --json` prints."""
         counts = self.counts
-        best = None
-        if "complete" in counts:
-            found = self.best
-            best = {
-                "number": found.number,
-                "value": found.value,
-                "params": found.params,
-                "test": found.test,
-                "test_interval": None if found.interval is None else list(found.interval),
-            }
         return {
             "name": self.name,
             "state": self.state,
             "metric": self.spec.train.metric,
             "direction": self.direction,
             "trials": counts,
-            "best": best,
+            "budget": self.budget,
+            "best": self.best.record() if "complete" in counts else None,
             "fingerprint": self.fingerprint,
             "store": str(self.place),
         }
