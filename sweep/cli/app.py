@@ -7,13 +7,22 @@ from typing import Annotated, Any
 
 import typer
 
-from sweep.cli import best, control, doctor, look, plot, run, show, validate, verify
+from sweep.cli import best, control, doctor, look, plot, run, show, validate, verify, watch
 from sweep.cli.exits import FAILED, INTERRUPTED, MEANING
 from sweep.errors import SweepError
 
 COMMANDS: dict[str, tuple[Callable[..., Any], ...]] = {
     "Run": (validate.validate, run.run, run.resume),
-    "Look": (look.list_, look.status, show.show, best.best, plot.plot, show.export, verify.verify),
+    "Look": (
+        look.list_,
+        look.status,
+        watch.watch,
+        show.show,
+        best.best,
+        plot.plot,
+        show.export,
+        verify.verify,
+    ),
     "Control": (
         control.pause,
         control.stop,
