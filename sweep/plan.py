@@ -42,8 +42,9 @@ class Plan:
     seconds: float
     """Of a trial that is not pruned, in the mean."""
     flops: float | None
-    share: float | None
-    """Of a trial's epochs that the pruner leaves in the mean; None where nobody knows."""
+    least: float
+    """The share of all trials' epochs that is trained if the pruner lets as few go on as it can:
+    each of its rungs the best 1 / `reduction_factor`; 0 where that is not known."""
     data_bytes: int
     """Of the rows for training and validation, which the workers of a machine share."""
     worker_bytes: int
@@ -76,7 +77,7 @@ class Plan:
             "trial_flops": self.flops,
             "most_seconds": trials * self.seconds,
             "most_flops": None if self.flops is None else trials * self.flops,
-            "pruned_share": self.share,
+            "least_seconds": self.least * trials * self.seconds,
             "worker_bytes": self.worker_bytes,
         }
 
@@ -96,7 +97,7 @@ def plan(spec: StudySpec, store: str | None = None) -> Plan:
         first=_first(spec, shape, store),
         seconds=fsum(trial.predicted_cost for trial in sample) / len(sample),
         flops=_mean_flops(spec, shape, sample),
-        share=_share(spec, brackets),
+        least=_least(spec, brackets),
         data_bytes=sum(_bytes(dataset) for dataset, _ in parts),
         worker_bytes=WORKER + max(_network_bytes(trial.config, shape) for trial in sample),
     )
@@ -111,13 +112,13 @@ def _brackets(spec: StudySpec) -> tuple[Bracket, ...]:
     return tuple(found[bracket] for bracket in sorted(found))
 
 
-def _share(spec: StudySpec, brackets: tuple[Bracket, ...]) -> float | None:
-    """The share of its epochs that a trial trains in the mean, if as many go on as are meant to."""
+def _least(spec: StudySpec, brackets: tuple[Bracket, ...]) -> float:
+    """The share of its epochs that a trial trains in the mean, if as few go on as can."""
     search = spec.search
     if search.pruner == "none":
         return 1.0
     if search.pruner not in HALVING:
-        return None
+        return 0.0
     if search.pruner != "hyperband":
         return _epochs(brackets[0], search.reduction_factor) / spec.train.epochs
     numbers = range(search.trials)

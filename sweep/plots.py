@@ -83,24 +83,29 @@ def curves(study: Study) -> go.Figure:
 def history(study: Study) -> go.Figure:
     """The value of each trial in order, and the best so far."""
     _complete(study, 1)
-    return _optuna(plot_optimization_history, study)
+    return _optuna(plot_optimization_history, study, "Values in order")
 
 
 def importances(study: Study) -> go.Figure:
     """How much each parameter matters to the value, by PED-ANOVA (Watanabe et al. 2023,
     arXiv:2304.10255)."""
     _parameters(study, shared=False)
-    return _optuna(plot_param_importances, study)
+    return _optuna(plot_param_importances, study, "Importances")
 
 
 def slice(study: Study) -> go.Figure:
     """The values of the complete trials over each parameter."""
-    return _optuna(plot_slice, study, params=_parameters(study, shared=False))
+    return _optuna(plot_slice, study, "Slices", params=_parameters(study, shared=False))
 
 
 def parallel(study: Study) -> go.Figure:
     """Every complete trial as a line through the parameters that all of them have to its value."""
-    return _optuna(plot_parallel_coordinate, study, params=_parameters(study, shared=True))
+    return _optuna(
+        plot_parallel_coordinate,
+        study,
+        "Parallel coordinates",
+        params=_parameters(study, shared=True),
+    )
 
 
 def contour(study: Study) -> go.Figure:
@@ -112,7 +117,7 @@ def contour(study: Study) -> go.Figure:
                 study.optuna_study, params=names, target=_target(study)
             )
         names = list(matter)[:CONTOURS]  # in the order of what they matter
-    return _optuna(plot_contour, study, params=names)
+    return _optuna(plot_contour, study, "Contours", params=names)
 
 
 def timeline(study: Study) -> go.Figure:
@@ -141,6 +146,7 @@ def timeline(study: Study) -> go.Figure:
     return figure.update_layout(
         template=TEMPLATE,
         title=f"Timeline of {study.name}",
+        height=200 + min(1600, 40 * len(rows)),
         xaxis={"title": "time (UTC)", "type": "date"},
         yaxis={"type": "category", "categoryarray": list(rows.values())[::-1]},
         hovermode="closest",
@@ -181,7 +187,7 @@ def pareto(study: Study) -> go.Figure:
     )
 
 
-def _optuna(plot: Callable[..., go.Figure], study: Study, **options: Any) -> go.Figure:
+def _optuna(plot: Callable[..., go.Figure], study: Study, title: str, **options: Any) -> go.Figure:
     with _without_warnings():
         figure = plot(
             study.optuna_study,
@@ -189,7 +195,7 @@ def _optuna(plot: Callable[..., go.Figure], study: Study, **options: Any) -> go.
             target_name=study.spec.objectives[0],
             **options,
         )
-    return figure.update_layout(template=TEMPLATE)
+    return figure.update_layout(template=TEMPLATE, title=f"{title} of {study.name}")
 
 
 def _target(study: Study) -> Callable[[FrozenTrial], float] | None:
@@ -224,6 +230,7 @@ def _complete(study: Study, fewest: int) -> pd.DataFrame:
 def _without_warnings() -> Iterator[None]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        warnings.filterwarnings("ignore", ".*have less than 2 trials", UserWarning)
         yield
 
 

@@ -52,4 +52,4 @@ def _print(finding: "Finding") -> None:
     state = (f"{finding.state:<8}", COLOURS[finding.state])
     console.print(Text.assemble(state, f" {finding.what:<14} {finding.said}"))
     if finding.advice:
-        console.print(f"{'':<24}{finding.advice}", style="dim")
+        console.print(Text(f"{'':<24}{finding.advice}", style="dim"))

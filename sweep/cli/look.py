@@ -1,5 +1,7 @@
 """`sweep list` and `sweep status`: how studies stand."""
 
+import sys
+from collections.abc import Iterator
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -8,6 +10,7 @@ from sweep.cli.report import print_json
 
 if TYPE_CHECKING:
     from sweep.overview import Overview
+    from sweep.store import Store
 
 
 def list_(store: options.Store = None, json: options.Json = False) -> None:
@@ -17,12 +20,11 @@ def list_(store: options.Store = None, json: options.Json = False) -> None:
 
     Example: sweep list
     """
-    from sweep.overview import overview
     from sweep.store import Store, locate
 
     place = locate(store)
     with Store(place, read_only=True) as record:
-        found = [overview(record, name) for name in record.names()]
+        found = list(_readable(record))
     found.sort(key=lambda study: study.changed, reverse=True)
     if json:
         print_json("list", {"store": str(place), "studies": [_record(each) for each in found]})
@@ -30,6 +32,19 @@ def list_(store: options.Store = None, json: options.Json = False) -> None:
         _print_table(found)
     else:
         print(f"no studies in {place}; run one: sweep run STUDY.toml")
+
+
+def _readable(record: "Store") -> "Iterator[Overview]":
+    """The studies of a store, but for those that another release wrote otherwise."""
+    from sweep.errors import StudyFileError
+    from sweep.overview import overview
+
+    for name in record.names():
+        try:
+            yield overview(record, name)
+        except StudyFileError as error:
+            said = " ".join(str(error).split())
+            print(f"sweep: {name} is of another release: {said}", file=sys.stderr)
 
 
 def status(
@@ -76,7 +91,7 @@ def _record(study: "Overview") -> dict[str, Any]:
 def _session(study: "Overview") -> dict[str, Any]:
     session = study.session
     if session is not None:
-        names = ("host", "pid", "cpus", "backend", "started", "ready", "ended", "end")
+        names = ("host", "pid", "cpus", "started", "ready", "ended", "end")
         session = {name: session[name] for name in names}
     return {"rate": study.rate, "seconds_left": study.left, "session": session}
 

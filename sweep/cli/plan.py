@@ -56,20 +56,22 @@ def _predictions(found: Plan) -> list[tuple[str, str]]:
                 ("note", f"promotion brings a trial to its end about every {needed} trials")
             )
     rows.append(("predicted", f"{found.seconds:.2g} s for a trial that is not pruned, in the mean"))
-    operations = "" if found.flops is None else f", {search.trials * found.flops:.2g} FLOPs"
-    rows.append(("at most", f"{_duration(most)} of CPU time in all{operations}"))
-    if found.share is not None:
-        cpus = min(len(os.sched_getaffinity(0)), max(1, search.workers // 2))
-        pruned = "" if found.flops is None else f", {found.share * search.trials * found.flops:.2g}"
-        rows.append(
-            (
-                "about",
-                f"{_duration(found.share * most)} with the pruner's share of {found.share:.0%}"
-                f"{pruned and pruned + ' FLOPs'}; {_duration(found.share * most / cpus)} on "
-                f"{cpus} CPUs, and what starting and proposing take",
-            )
-        )
+    operations = "" if found.flops is None else f" and {search.trials * found.flops:.2g} FLOPs"
+    cpus = min(len(os.sched_getaffinity(0)), max(1, search.workers // 2))
+    rows += [
+        ("in all", f"at most {_duration(most)} of CPU time{operations}{_pruned(found)}"),
+        ("here", f"at most {_duration(most / cpus)} on {cpus} CPUs, beside starting and proposing"),
+    ]
     return rows
+
+
+def _pruned(found: Plan) -> str:
+    """What is known of a study whose trials do not all go to their end."""
+    if found.least == 1.0:
+        return ""
+    least = found.least * found.spec.search.trials * found.seconds
+    known = f", and {_duration(least)} if as few go on as can" if found.least else ""
+    return f"; less as trials are pruned{known}"
 
 
 def _rung_rows(spec: StudySpec, brackets: tuple[Bracket, ...]) -> list[tuple[str, str]]:

@@ -57,14 +57,15 @@ def plot(
     Example: sweep plot digits history curves --to figures --png
     """
     from sweep.errors import UsageError
-    from sweep.gallery import write_file, write_folder
+
+    place = to or Path(f"{name}-plots")
+    if place.suffix in PAGES and len(kinds or ()) != 1:
+        raise UsageError(f"--to {place} is a file for one plot: name one, or give a folder")
+    from sweep.gallery import write_file, write_folder  # these take a second
     from sweep.plots import PLOTS
     from sweep.results import load
 
     study = load(name, store)
-    place = to or Path(f"{name}-plots")
-    if place.suffix in PAGES and len(kinds or ()) != 1:
-        raise UsageError(f"--to {place} is a file for one plot: name one, or give a folder")
     figures, left_out = {}, {}
     for kind in dict.fromkeys(kinds or Kind):
         try:

@@ -26,7 +26,9 @@ def ray(patient: Patient) -> Findings:
     from sweep.backends.ray import RayBackend
 
     rows = Split(x=np.zeros((4, 1), np.float32), y=np.zeros((4, 1), np.float32))
-    config = TrainConfig(neurons=(1,), epochs=1, loss="mean_squared", metric="rmse")
+    config = TrainConfig(
+        neurons=(1,), epochs=1, batch_size="full", loss="mean_squared", metric="rmse"
+    )
     try:
         with RayBackend(
             (Dataset(train=rows, validation=rows),), address=patient.address
@@ -40,8 +42,10 @@ def ray(patient: Patient) -> Findings:
     if [report.outcome for report in reports] == ["finished"]:
         yield Finding("Ray", OK, f"a network was trained at {patient.address}, of {count} CPUs")
         return
-    said = reports[0].error or reports[0].outcome if reports else "no answer within 60 s"
-    yield Finding("Ray", PROBLEM, f"a network could not be trained: {said}", "look into /tmp/ray")
+    said = "no answer within 60 s"
+    if reports:
+        said = (reports[0].error or reports[0].outcome).strip().splitlines()[-1]
+    yield Finding("Ray", PROBLEM, f"a network could not be trained: {said}", "see logs/ of Ray's last session, /tmp/ray/session_latest")
 
 
 LOOKS: tuple[Callable[[Patient], Findings], ...] = (

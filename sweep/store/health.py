@@ -50,8 +50,10 @@ def examine(place: Location) -> Health:
 
 
 def _file(place: Location, path: Path) -> Health:
-    folder = next(parent for parent in path.absolute().parents if parent.is_dir())
+    folder = next(parent for parent in path.absolute().parents if parent.exists())
     found = Health(exists=path.exists(), folder=folder)
+    if not folder.is_dir():
+        return replace(found, unwritable=f"{folder} is a file")
     if found.exists:
         try:
             found = replace(found, studies=_studies(place))
