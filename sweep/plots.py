@@ -9,7 +9,7 @@ from typing import Any
 import optuna
 import pandas as pd
 import plotly.graph_objects as go
-from optuna.trial import FrozenTrial
+from optuna.trial import create_trial
 from optuna.visualization import (
     plot_contour,
     plot_optimization_history,
@@ -113,9 +113,7 @@ def contour(study: Study) -> go.Figure:
     names = _parameters(study, shared=True, fewest=2)
     if len(names) > CONTOURS:
         with _without_warnings():
-            matter = optuna.importance.get_param_importances(
-                study.optuna_study, params=names, target=_target(study)
-            )
+            matter = optuna.importance.get_param_importances(_first(study), params=names)
         names = list(matter)[:CONTOURS]  # in the order of what they matter
     return _optuna(plot_contour, study, "Contours", params=names)
 
@@ -189,18 +187,28 @@ def pareto(study: Study) -> go.Figure:
 
 def _optuna(plot: Callable[..., go.Figure], study: Study, title: str, **options: Any) -> go.Figure:
     with _without_warnings():
-        figure = plot(
-            study.optuna_study,
-            target=_target(study),
-            target_name=study.spec.objectives[0],
-            **options,
-        )
+        figure = plot(_first(study), target_name=study.spec.objectives[0], **options)
     return figure.update_layout(template=TEMPLATE, title=f"{title} of {study.name}")
 
 
-def _target(study: Study) -> Callable[[FrozenTrial], float] | None:
-    """The first of several objectives."""
-    return None if len(study.spec.objectives) < 2 else lambda trial: float(trial.values[0])
+def _first(study: Study) -> optuna.Study:
+    """The study as Optuna has it; of several objectives with the first alone."""
+    whole = study.optuna_study
+    if len(study.spec.objectives) < 2:
+        return whole
+    # Not through `target`: of it PED-ANOVA would take the least values for the best.
+    first = optuna.create_study(study_name=study.name, direction=study.direction)
+    for trial in whole.trials:
+        value = trial.values[0] if trial.values else None
+        first.add_trial(
+            create_trial(
+                state=trial.state,
+                value=value,
+                params=trial.params,
+                distributions=trial.distributions,
+            )
+        )
+    return first
 
 
 def _parameters(study: Study, *, shared: bool, fewest: int = 1) -> list[str]:
