@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 
@@ -153,7 +154,11 @@ def test_pictures_without_kaleido(study, tmp_path, monkeypatch):
     assert "\n" not in str(refused.value)
 
 
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
+
+
 @pytest.mark.slow
+@pytest.mark.skipif(not any(map(shutil.which, BROWSERS)), reason="there is no browser here")
 def test_pictures(study, tmp_path):
     """Pictures are PNG files of the size that was asked for, twice as fine."""
     figures = {kind: PLOTS[kind](study) for kind in ("history", "timeline")}
