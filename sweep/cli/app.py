@@ -40,6 +40,7 @@ app = typer.Typer(
     help="Find the best neural network for a table of data, on all the cores you have.",
     epilog=f"Exit status: {', '.join(f'{code} {text}' for code, text in MEANING.items())}.",
     no_args_is_help=True,
+    rich_markup_mode="markdown",  # so that paragraphs flow
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )

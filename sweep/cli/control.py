@@ -14,7 +14,7 @@ PATIENCE = 5.0
 """Seconds to wait for the answer of the process that runs the study."""
 
 Settings = Annotated[
-    list[str], typer.Argument(metavar="KEY=VALUE ...", help="Values as a study file writes them.")
+    list[str], typer.Argument(metavar="KEY=VALUE", help="Values as a study file writes them.")
 ]
 
 

@@ -32,8 +32,8 @@ def plot(
     kinds: Annotated[
         list[Kind] | None,
         typer.Argument(
-            metavar="[KIND ...]",
-            help=f"{', '.join(Kind)}; all that the study has by default.",
+            metavar="KIND",
+            help="All that the study has by default.",
             show_default=False,
         ),
     ] = None,
