@@ -87,9 +87,9 @@ def _changed(raw: dict[str, Any], text: str) -> dict[str, Any]:
         path = _path(tomllib.loads(f"{key} = 0"))
         (new,) = tomllib.loads(f"value = {value}").values()
     except (ValueError, RecursionError):
-        word = value.strip()
-        hint = f"--set '{key.strip()}=\"{word}\"'" if re.fullmatch(r"[\w.:/-]+", word) else ""
-        example = hint or "--set search.trials=50, --set 'space.optimizer=\"adam\"'"
+        example = "--set search.trials=50, --set 'space.optimizer=\"adam\"'"
+        if re.fullmatch(r"[\w.]+=[\w.:/-]+", text):  # a word without its quotes
+            example = f"--set '{key}=\"{value}\"'"
         raise UsageError(
             f"cannot read --set {text}: it takes KEY=VALUE, the value as in a study file: {example}"
         ) from None

@@ -46,10 +46,18 @@ def doctor(
 
 def _print(finding: "Finding") -> None:
     from rich.console import Console
+    from rich.table import Table
     from rich.text import Text
 
-    console = Console(highlight=False, soft_wrap=True)
-    state = (f"{finding.state:<8}", COLOURS[finding.state])
-    console.print(Text.assemble(state, f" {finding.what:<14} {finding.said}"))
+    console = Console(highlight=False)
+    line = Table.grid(padding=(0, 1))
+    line.add_column(width=8)
+    line.add_column(width=14)
+    line.add_column(overflow="fold")
+    state = Text(finding.state, style=COLOURS[finding.state])
+    line.add_row(state, finding.what, Text(finding.said))
     if finding.advice:
-        console.print(Text(f"{'':<24}{finding.advice}", style="dim"))
+        line.add_row("", "", Text(finding.advice, style="dim"))
+    # Off a terminal each is one line, however long.
+    width = console.width if console.is_terminal else console.measure(line).maximum
+    console.print(line, width=width)

@@ -40,12 +40,14 @@ def ray(patient: Patient) -> Findings:
         yield Finding("Ray", PROBLEM, str(error), "sweep run --backend serial does without it")
         return
     if [report.outcome for report in reports] == ["finished"]:
-        yield Finding("Ray", OK, f"a network was trained at {patient.address}, of {count} CPUs")
+        where = "one here" if patient.address == "local" else f"the cluster at {patient.address}"
+        yield Finding("Ray", OK, f"{where} trained a network; it has {count} CPUs")
         return
     said = "no answer within 60 s"
     if reports:
         said = (reports[0].error or reports[0].outcome).strip().splitlines()[-1]
-    yield Finding("Ray", PROBLEM, f"a network could not be trained: {said}", "see logs/ of Ray's last session, /tmp/ray/session_latest")
+    logs = "see logs/ of Ray's last session, /tmp/ray/session_latest"
+    yield Finding("Ray", PROBLEM, f"a network could not be trained: {said}", logs)
 
 
 LOOKS: tuple[Callable[[Patient], Findings], ...] = (

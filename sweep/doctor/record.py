@@ -31,7 +31,8 @@ def _reading(place: Location, health: Health) -> Finding:
     if not health.exists:
         return Finding("store", OK, f"none at {place} yet: the first run creates it")
     server = "" if health.server is None else f", PostgreSQL {health.server}"
-    return Finding("store", OK, f"{place}: {health.studies} studies{server}")
+    studies = "one study" if health.studies == 1 else f"{health.studies} studies"
+    return Finding("store", OK, f"{place}: {studies}{server}")
 
 
 def _writing(place: Location, health: Health) -> Findings:

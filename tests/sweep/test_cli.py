@@ -201,6 +201,8 @@ def test_the_ledger_is_shown(sweep, tmp_path):
 
 MISTAKES = [
     (["status", "small"], 3, ["no store at"]),
+    (["list", "--store", "."], 4, ["the store . is a folder", "./sweep.db"]),
+    (["run", ".", "--store", "empty"], 4, ["the store empty is a folder"]),
     (["list"], 3, ["no store at", "sweep run STUDY.toml"]),
     (["best", "small"], 3, ["no store at"]),
     (["plot", "small"], 3, ["no store at"]),

@@ -32,7 +32,7 @@ def test_a_store(place):
     found = list(record.store(Patient(place)))
     assert states(found).pop("clock", "ok") == "ok"
     assert {finding.state for finding in found} == {"ok"}
-    assert ": 1 studies" in found[0].said
+    assert ": one study" in found[0].said
     assert str(place) in found[0].said
 
 
