@@ -12,10 +12,13 @@ from optuna.distributions import BaseDistribution
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from sweep import fingerprint, studyfile, tables
+from sweep.advice import Advice, advice
 from sweep.errors import SweepError
+from sweep.importances import importances
 from sweep.ledger import Ledger, ledger
 from sweep.model import Model, model_file
 from sweep.overview import complete, counts_of, place, spent_budget, state_of
+from sweep.question import edited
 from sweep.space import active, distributions
 from sweep.spec import StudySpec, direction
 from sweep.store import Location, Row, Store, artifacts, locate
@@ -165,6 +168,26 @@ class Study:
         return study
 
     @property
+    def importances(self) -> dict[str, float]:
+        """How much each parameter mattered among the complete trials, together 1, the greatest
+        first; empty while there are too few of them."""
+        return importances(self.spec, self._trial_rows())
+
+    def advice(self) -> list[Advice]:
+        """Whether more trials would help, whether the best lies beyond a range, why trials failed:
+        each with its numbers and what to type."""
+        return advice(self._edited(), self.trials, self.state, self.budget)
+
+    def _edited(self) -> StudySpec:
+        """The question with the space as it was edited last."""
+        spec = self.spec
+        with self._store() as store:
+            for row in store.events(store.study(self.name)["id"]):
+                if row["event"] == "edit":
+                    spec = edited(spec, row["detail"]["changes"])
+        return spec
+
+    @property
     def best(self) -> Best:
         """The winner so far; SweepError if no trial is complete."""
         found = complete(self._trial_rows())
@@ -208,6 +231,8 @@ class Study:
             "trials": counts,
             "budget": self.budget,
             "best": self.best.record() if "complete" in counts else None,
+            "importances": self.importances,
+            "advice": [each.record() for each in self.advice()],
             "fingerprint": self.fingerprint,
             "store": str(self.place),
         }

@@ -7,6 +7,7 @@ from math import fsum
 from typing import Any
 
 from sweep.dispatch import Tick
+from sweep.errors import gist
 from sweep.loop import Ended, Event, Opened, Ready
 from sweep.overview import REFUSED
 from sweep.spec import StudySpec
@@ -46,14 +47,8 @@ class Standing:
 
     @property
     def reason(self) -> str:
-        """The line of its error that says most, fit for a terminal."""
-        text = "".join(
-            c if c.isprintable() else "\n" if c == "\n" else " " for c in self.error or ""
-        )
-        lines = [line.strip() for line in text.split("\n") if line.strip()]
-        if not lines:
-            return ""
-        return lines[-1] if lines[0].startswith("Traceback") else lines[0]
+        """What its error said, in a line."""
+        return gist(self.error or "")
 
 
 @dataclass(frozen=True, slots=True)
