@@ -48,3 +48,12 @@ class BackendError(SweepError):
 
 class StudyFailed(SweepError):
     exit_code = 1
+
+
+def gist(error: str) -> str:
+    """The line of an error that says most, a traceback's last, fit for a terminal."""
+    plain = "".join(c if c.isprintable() or c == "\n" else " " for c in error)
+    lines = [line.strip() for line in plain.split("\n") if line.strip()]
+    if not lines:
+        return ""
+    return lines[-1] if lines[0].startswith("Traceback") else lines[0]

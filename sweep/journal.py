@@ -10,15 +10,28 @@ from math import fsum
 from statistics import median
 from typing import Any
 
-from sweep.backends import Report, Segment
+from sweep.backends import Beat, Report, Segment
 from sweep.errors import StudyChanged
-from sweep.rows import Attempt, Key, attempt_row, decided_row, epoch_row, key, record_of, report_of
+from sweep.rows import (
+    Attempt,
+    Key,
+    attempt_row,
+    decided_row,
+    epoch_row,
+    key,
+    progress_row,
+    record_of,
+    report_of,
+)
 from sweep.steps import Begin, Close, Command, Decide, Edit, Enqueue, Full, Params, Promote
 from sweep.store import Batch, Lease, Row, Store
 from trainer import EpochRecord
 
 COMMANDS: dict[str, type[Command]] = {"enqueue": Enqueue, "edit": Edit, "close": Close}
 """The commands that take effect at a step, by the name of their event."""
+
+PROGRESS = 1.0
+"""Seconds, at least, between two records of how far the running trials are."""
 
 AT_ONCE = 256
 """Trials whose epochs are read together: a study that goes on recalls them about in order."""
@@ -64,6 +77,9 @@ class Journal:
         self.recording = 0.0
         """Seconds that this process waited for the store."""
         self._recorded: list[float] = []  # for each trial that ended, its share of a write
+        self._progress: Row = {}
+        self._untold: Row | None = None
+        self._told = 0.0
 
     @property
     def is_replaying(self) -> bool:
@@ -231,11 +247,20 @@ class Journal:
             }
         )
 
+    def tell(self, beats: Mapping[int, Beat]) -> None:
+        """Let others see how far running trials are, now and then: with what else is written."""
+        if (now := time.monotonic()) >= self._told + PROGRESS:
+            self._told = now
+            if (row := progress_row(beats)) != self._progress:
+                self._progress = self._untold = row
+
     def flush(self) -> None:
         """Make durable what was written since the last time."""
-        if self._batch:
+        progress = {} if self._untold is None else {"progress": self._untold}
+        if self._batch or progress:
             began, ended = time.perf_counter(), sum(map(_has_ended, self._batch.decided))
-            self._store.write(self._lease, self._batch)
+            self._store.write(self._lease, self._batch, **progress)
+            self._untold = None
             self._batch = Batch()
             seconds = time.perf_counter() - began
             self.recording += seconds

@@ -148,6 +148,7 @@ class Loop:
         if not self.dispatch.is_ready(segment) and self.lasts(segment):
             yield from self.show()
         for tick in self.dispatch.ticks(segment):
+            self.journal.tell(tick.beats)
             if time.monotonic() > self.flushed + GROUP:
                 yield from self.show()
             yield tick

@@ -1,6 +1,7 @@
 """A trained network with its preprocessing: raw rows in, labels or values out."""
 
 import json
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Union
@@ -18,6 +19,7 @@ from trainer import (
     build_network,
     embeddings,
     evaluate,
+    evaluate_draws,
 )
 from trainer.dataset import encode
 from trainer.prediction import judge, raw_outputs, to_labels, to_predictions
@@ -96,6 +98,14 @@ class Model:
     def score(self, dataset: Dataset, split: Split) -> float:
         """The study's metric on one of the splits of its dataset."""
         return evaluate(self.config, self.parameters, dataset, split, self.embedding)[1]
+
+    def scores(
+        self, dataset: Dataset, split: Split, draws: Iterable[NDArray[Any]]
+    ) -> Iterator[float]:
+        """The study's metric on each draw (rows,) of a split's rows."""
+        return evaluate_draws(
+            self.config, self.parameters, dataset, split, draws, self.embedding
+        )
 
     def score_of(self, outputs: NDArray[Any], y: NDArray[Any]) -> float:
         """The study's metric of raw outputs against targets as Target.encode gives them."""

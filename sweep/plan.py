@@ -35,6 +35,8 @@ class Plan:
     """What a study amounts to before anything is trained; predicted, and for no machine's CPUs."""
 
     spec: StudySpec
+    notes: tuple[str, ...]
+    """What its user should know of the data."""
     shape: Shape
     rungs: tuple[Bracket, ...]
     """The epochs at which trials are judged, for each bracket."""
@@ -63,6 +65,7 @@ class Plan:
                 "outputs": self.shape.n_outputs,
                 "bytes": self.data_bytes,
             },
+            "notes": list(self.notes),
             "searched": list(space.distributions(self.spec.space)),
             "rungs": self.rungs,
             "first": [
@@ -84,7 +87,7 @@ class Plan:
 
 def plan(spec: StudySpec, store: str | None = None) -> Plan:
     """The plan of a study; StudyFileError if its data cannot be used."""
-    parts = datasets.load_parts(spec)
+    parts, notes = datasets.load_study(spec)
     for dataset, _ in parts:
         space.check_data(spec, dataset)
     shape = Shape.of(parts[0][0])
@@ -92,6 +95,7 @@ def plan(spec: StudySpec, store: str | None = None) -> Plan:
     brackets = _brackets(spec)
     return Plan(
         spec=spec,
+        notes=notes,
         shape=shape,
         rungs=brackets,
         first=_first(spec, shape, store),

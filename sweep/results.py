@@ -1,6 +1,5 @@
 """A study's results: pandas tables, the Optuna study, the best model."""
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -13,15 +12,18 @@ from optuna.distributions import BaseDistribution
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from sweep import fingerprint, studyfile, tables
+from sweep.advice import Advice, advice
 from sweep.diagnoses import diagnoses
 from sweep.errors import SweepError, UsageError
+from sweep.importances import importances
 from sweep.ledger import Ledger, ledger
 from sweep.model import Model, model_file
+from sweep.overview import complete, counts_of, place, spent_budget, state_of
+from sweep.question import edited
 from sweep.retrain import retrain
 from sweep.space import active, distributions
 from sweep.spec import StudySpec, direction
-from sweep.store import Location, Row, Store, artifacts, is_free, locate
-from sweep.verdict import rank
+from sweep.store import Location, Row, Store, artifacts, locate
 from trainer.archive import ArchiveError
 
 
@@ -35,11 +37,26 @@ class Best:
     params: dict[str, Any]
     test: float | None
     """The metric on the test rows; None until the study is complete."""
+    interval: tuple[float, float] | None
+    """Where 95 % of its scores on resampled test rows lie; None before, or of earlier releases."""
     standard_error: float | None
     """Of the value over replicates; None without them."""
     violations: dict[str, float]
     """How far each constraint that it breaks is from being met; empty if it meets them all."""
     file: Path = field(repr=False)
+
+    def record(self) -> dict[str, Any]:
+        """The winner in JSON values; `file` is None where no weights are kept."""
+        return {
+            "number": self.number,
+            "value": self.value,
+            "standard_error": self.standard_error,
+            "params": self.params,
+            "test": self.test,
+            "test_interval": None if self.interval is None else list(self.interval),
+            "violations": self.violations,
+            "file": str(self.file) if self.file.is_file() else None,
+        }
 
     @cached_property
     def model(self) -> Model:
@@ -69,11 +86,7 @@ class Study:
     @property
     def state(self) -> str:
         """`running`, `paused`, `stopped` (also by a crash), `complete` or `failed`."""
-        row = self._row()
-        gone = row["state"] in ("running", "paused") and is_free(
-            row["holder"], row["lease_expires"], row["now"]
-        )
-        return "stopped" if gone else str(row["state"])
+        return state_of(self._row())
 
     @property
     def direction(self) -> Literal["minimize", "maximize"]:
@@ -83,8 +96,15 @@ class Study:
     @property
     def counts(self) -> dict[str, int]:
         """How many trials are in each state."""
-        found = Counter(row["state"] for row in self._trial_rows())
-        return {state: found[state] for state in tables.STATES if state in found}
+        return counts_of(self._trial_rows())
+
+    @property
+    def budget(self) -> str | None:
+        """The key of the budget that ended the study before all its trials had begun, if one did:
+        search.wall_time, search.cpu_time or search.flops."""
+        with self._store() as store:
+            study = store.study(self.name)["id"]
+            return spent_budget(self.spec, store.outcomes(study), store.closings(study))
 
     @property
     def trials(self) -> pd.DataFrame:
@@ -161,18 +181,41 @@ class Study:
         return study
 
     @property
+    def importances(self) -> dict[str, float]:
+        """How much each parameter mattered among the complete trials, together 1, the greatest
+        first; empty while there are too few of them."""
+        return importances(self.spec, self._trial_rows())
+
+    def advice(self) -> list[Advice]:
+        """Whether more trials would help, whether the best lies beyond a range, why trials failed:
+        each with its numbers and what to type."""
+        return advice(self._edited(), self.trials, self.state, self.budget)
+
+    def _edited(self) -> StudySpec:
+        """The question with the space as it was edited last."""
+        spec = self.spec
+        with self._store() as store:
+            for row in store.events(store.study(self.name)["id"]):
+                if row["event"] == "edit":
+                    spec = edited(spec, row["detail"]["changes"])
+        return spec
+
+    @property
     def best(self) -> Best:
         """The winner so far; SweepError if no trial is complete."""
-        complete = [row for row in self._trial_rows() if row["state"] == "complete"]
-        if not complete:
+        found = complete(self._trial_rows())
+        if not found:
             raise SweepError(f"study {self.name!r} has no complete trial yet: {self!r}")
-        row = min(complete, key=self._rank)
+        row = min(found, key=lambda row: place(self.spec, row))
         study = self._row()
+        tested = study["best"] == row["number"]
+        interval = study["test_low"], study["test_high"]
         return Best(
             number=row["number"],
             value=row["value"],
             params=active(self.spec.space, row["params"]),
-            test=study["test"] if study["best"] == row["number"] else None,
+            test=study["test"] if tested else None,
+            interval=interval if tested and None not in interval else None,
             standard_error=row["standard_error"],
             violations=self._violations(row),
             file=model_file(artifacts(self.place, self.name), row["number"]),
@@ -200,29 +243,19 @@ class Study:
         amounts = zip(names, row["constraints"] or (), strict=False)
         return {name: amount for name, amount in amounts if amount > 0}
 
-    def _rank(self, row: Row) -> tuple[int, float, int]:
-        value = row["values"][0] if row["values"] else row["value"]
-        return rank(self.spec, value, row["number"], row["constraints"] or ())
-
     def summary(self) -> dict[str, Any]:
         """The study in JSON values: what `sweep show --json` prints."""
         counts = self.counts
-        best = None
-        if "complete" in counts:
-            found = self.best
-            best = {
-                "number": found.number,
-                "value": found.value,
-                "params": found.params,
-                "test": found.test,
-            }
         return {
             "name": self.name,
             "state": self.state,
             "metric": self.spec.train.metric,
             "direction": self.direction,
             "trials": counts,
-            "best": best,
+            "budget": self.budget,
+            "best": self.best.record() if "complete" in counts else None,
+            "importances": self.importances,
+            "advice": [each.record() for each in self.advice()],
             "fingerprint": self.fingerprint,
             "store": str(self.place),
         }

@@ -1,11 +1,12 @@
 """Rows of the record from what happened, and back."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from math import fsum, isfinite, nan
 from typing import Any
 
-from sweep.backends import Report, Segment
+from sweep.backends import Beat, Report, Segment
 from sweep.steps import Decide
 from sweep.store import Row
 from trainer import EpochRecord
@@ -116,6 +117,11 @@ def epoch_row(segment: Segment, record: EpochRecord) -> Row:
         "seconds": record.seconds,
         **measures,
     }
+
+
+def progress_row(beats: Mapping[int, Beat]) -> Row:
+    """How far each running trial is: its epoch, the metric after it, when the segment started."""
+    return {str(trial): [beat.epoch, beat.value, beat.started] for trial, beat in beats.items()}
 
 
 def _finite(value: float) -> float | None:

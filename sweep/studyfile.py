@@ -18,14 +18,25 @@ from sweep.spacespec import SpaceSpec
 from sweep.spec import Bounds, DataSpec, SearchSpec, TrainSpec
 from sweep.spec import StudySpec as StudySpec
 
+MOST = 1_000_000
+"""Bytes of a study file; something else was given if there are more."""
 
-def load(path: str | Path) -> StudySpec:
-    """The spec in a study file, or in a folder's `study.toml`; StudyFileError if there is none."""
+DATA = (".csv", ".tsv", ".parquet", ".npz", ".npy", ".feather", ".arrow", ".xlsx")
+"""Endings of files that hold data."""
+
+
+def load(path: str | Path, changes: Sequence[str] = ()) -> StudySpec:
+    """The spec in a study file, or in a folder's `study.toml`; StudyFileError if there is none.
+
+    `changes` are `KEY=VALUE` for keys of the file, such as `search.trials=50`.
+    """
     path = Path(path)
     if path.is_dir():
         path = path / "study.toml"
-    raw = _parse(path)
-    spec = _spec({"name": path.resolve().parent.name} | raw, str(path))
+    raw = {"name": path.resolve().parent.name, **_parse(path)}
+    for text in changes:
+        raw = _changed(raw, text)
+    spec = _spec(raw, f"{path}{' with --set' if changes else ''}")
     source = spec.data.source
     if source in SOURCES or is_url(source):
         return spec
@@ -60,6 +71,56 @@ def settings(texts: Sequence[str]) -> dict[str, Any]:
         ) from None
 
 
+def to_toml(spec: StudySpec) -> str:
+    """The spec as a study file with every default written out; keys without a value are not."""
+    record = to_json(spec)
+    keys = {key: value for key, value in record.items() if not isinstance(value, Mapping)}
+    lines = _assignments(keys)
+    for name, table in record.items():
+        if isinstance(table, Mapping):
+            lines += ["", f"[{name}]", *_assignments(table)]
+    return "\n".join(lines) + "\n"
+
+
+def _assignments(table: Mapping[str, Any]) -> list[str]:
+    return [
+        f"{_bare(key)} = {_written(value)}" for key, value in table.items() if value is not None
+    ]
+
+
+def _changed(raw: dict[str, Any], text: str) -> dict[str, Any]:
+    """A file's values with another one for one of its keys, which `--set` names."""
+    key, _, value = text.partition("=")
+    try:
+        path = _path(tomllib.loads(f"{key} = 0"))
+        (new,) = tomllib.loads(f"value = {value}").values()
+    except (ValueError, RecursionError):
+        example = "--set search.trials=50, --set 'space.optimizer=\"adam\"'"
+        if re.fullmatch(r"[\w.]+=[\w.:/-]+", text):  # a word without its quotes
+            example = f"--set '{key}=\"{value}\"'"
+        raise UsageError(
+            f"cannot read --set {text}: it takes KEY=VALUE, the value as in a study file: {example}"
+        ) from None
+    return dict(_placed(raw, path, new))
+
+
+def _path(nested: Any) -> list[str]:
+    """The keys that lead to the one value of nested tables."""
+    path = []
+    while isinstance(nested, dict):
+        ((key, nested),) = nested.items()
+        path.append(key)
+    return path
+
+
+def _placed(table: Any, path: Sequence[str], value: Any) -> Any:
+    """A table with a value at a path; what is not a table on the way becomes one."""
+    if not path:
+        return value
+    known = dict(table) if isinstance(table, dict) else {}
+    return known | {path[0]: _placed(known.get(path[0]), path[1:], value)}
+
+
 def differences(stored: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
     """One line for each key whose value in the store is not the file's; both as `to_json` gives."""
     old, now = _flat(stored), _flat(new)
@@ -80,8 +141,17 @@ def _flat(record: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _parse(path: Path) -> dict[str, Any]:
+    if path.name.lower().removesuffix(".gz").endswith(DATA):
+        raise StudyFileError(
+            f"{path} is a table of data, and no study file: sweep init {path} --target COLUMN "
+            "writes a study file for it"
+        )
     try:
-        text = path.read_bytes().decode("utf-8-sig")
+        with path.open("rb") as file:
+            content = file.read(MOST + 1)
+        if len(content) > MOST:
+            raise StudyFileError(f"{path} is no study file: it has more than {MOST:,} bytes")
+        text = content.decode("utf-8-sig")
     except FileNotFoundError:
         raise StudyFileError(f"{path}: there is no such file{_nearest(path)}") from None
     except OSError as error:
@@ -96,11 +166,15 @@ def _parse(path: Path) -> dict[str, Any]:
     except RecursionError:
         raise StudyFileError(f"{path} is not a study file: its lists are nested too deep") from None
     except ValueError as error:  # TOMLDecodeError, and what Python itself refuses (long integers)
+        twice = str(error).startswith(("Cannot overwrite", "Cannot declare", "Duplicate"))
         yaml = path.suffix in {".yaml", ".yml"} or re.search(r"^[\w-]+:(\s|$)", text, re.MULTILINE)
         hint = (
             "; it looks like YAML: write `trials = 64` for `trials: 64`, `[search]` for `search:`"
         )
-        raise StudyFileError(f"{path} is not valid TOML: {error}{hint if yaml else ''}") from None
+        if twice:
+            hint = "; a key or a table is given twice: leave one of them out"
+        said = f"{error}{hint if yaml or twice else ''}"
+        raise StudyFileError(f"{path} is not valid TOML: {said}") from None
 
 
 def _nearest(path: Path) -> str:
@@ -160,16 +234,20 @@ def _bare(key: str) -> str:
 
 def _toml(value: object) -> str:
     """A value as a study file writes it, shortened."""
-    if isinstance(value, Mapping):
-        items = (f"{_bare(k)} = {_toml(v)}" for k, v in value.items() if v is not None)
-        text = f"{{ {', '.join(items)} }}"
-    elif isinstance(value, list | tuple):
-        text = f"[{', '.join(map(_toml, value))}]"
-    elif isinstance(value, str):
-        text = json.dumps(value, ensure_ascii=False)
-    else:
-        text = str(value).lower() if isinstance(value, bool) else str(value)
+    text = _written(value)
     return text if len(text) <= 120 else text[:117] + "..."
+
+
+def _written(value: object) -> str:
+    """A value as a study file writes it."""
+    if isinstance(value, Mapping):
+        items = (f"{_bare(k)} = {_written(v)}" for k, v in value.items() if v is not None)
+        return f"{{ {', '.join(items)} }}"
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(map(_written, value))}]"
+    if isinstance(value, str):
+        return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 _MESSAGES = {

@@ -7,6 +7,7 @@ from typing import Any
 
 from sweep import verdict
 from sweep.backends import Segment, one_thread
+from sweep.bootstrap import draws, interval
 from sweep.datasets import Preprocessing
 from sweep.dispatch import ATTEMPTS, Dispatch, Tick
 from sweep.errors import StoreError, SweepError
@@ -45,7 +46,8 @@ class Winner:
         return verdict.place(self.spec, step) < verdict.place(self.spec, other)
 
     def test(self) -> Generator[Tick, None, dict[str, Any]]:
-        """The winner's number and its score on the test rows, which nothing touched before.
+        """The winner's number, and its score on the test rows, which nothing touched before, with
+        the interval in which 95 % of the scores of resampled test rows lie.
 
         That of a user's own trainer has no model that could be tested.
         """
@@ -62,7 +64,10 @@ class Winner:
         if (test := self.dataset.test) is None:
             return {"best": trial.number}
         with one_thread():
-            return {"best": trial.number, "test": model.score(self.dataset, test)}
+            score = model.score(self.dataset, test)
+            drawn = draws(len(test.y), self.spec.search.seed)
+            low, high = interval(model.scores(self.dataset, test, drawn)) or (None, None)
+        return {"best": trial.number, "test": score, "test_low": low, "test_high": high}
 
     def remove_models(self, but: Trial | None = None) -> None:
         """Remove the models of the trials that were the best for a while."""

@@ -16,7 +16,7 @@ from trainer.network import Network
 from trainer.norms import NORMS
 from trainer.onnx import to_onnx
 from trainer.optimizers import OPTIMIZERS
-from trainer.prediction import build_network, evaluate, predict
+from trainer.prediction import build_network, evaluate, evaluate_draws, predict
 from trainer.progress import Progress
 from trainer.replicates import train_many
 from trainer.schedules import SCHEDULES
@@ -60,6 +60,7 @@ __all__ = [
     "check_metric",
     "diagnose",
     "evaluate",
+    "evaluate_draws",
     "feature_significance",
     "kept",
     "load",

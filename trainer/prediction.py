@@ -1,7 +1,7 @@
 """From trained parameters to predictions, and what they are worth."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 
 import numpy as np
@@ -171,6 +171,27 @@ def evaluate(
     with np.errstate(all="ignore"):
         outputs = raw_outputs(network, embedding, split.x)
         return judge(config, dataset, outputs, split.y, targets)
+
+
+def evaluate_draws(
+    config: TrainConfig,
+    parameters: np.ndarray,
+    dataset: Dataset,
+    split: Split,
+    draws: Iterable[np.ndarray],
+    embedding: Embedding | None = None,
+) -> Iterator[float]:
+    """The metric of each draw of a split's rows, indices (rows,) of them with or without
+    repetition; the rows are predicted once."""
+    network = build_network(config, parameters, dataset.n_inputs, dataset.n_outputs, embedding)
+    targets = np.empty((dataset.n_outputs, len(split.y)), parameters.dtype)
+    encode(split.y, targets)
+    with np.errstate(all="ignore"):
+        outputs = raw_outputs(network, embedding, split.x)
+    for rows in draws:
+        with np.errstate(all="ignore"):
+            _, score = judge(config, dataset, outputs[rows], split.y[rows], targets[:, rows])
+        yield score
 
 
 def judge(

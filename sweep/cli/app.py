@@ -1,42 +1,65 @@
 """The `sweep` command and its exit status."""
 
+import os
 import sys
-from typing import Annotated
+from collections.abc import Callable
+from typing import Annotated, Any
 
 import typer
 
-from sweep.cli import control, init, predict, run, show, verify
+from sweep.cli import (
+    best,
+    control,
+    doctor,
+    init,
+    look,
+    plot,
+    predict,
+    run,
+    show,
+    validate,
+    verify,
+    watch,
+)
+from sweep.cli.exits import FAILED, INTERRUPTED, MEANING
 from sweep.errors import SweepError
 
-INTERRUPTED = 130
+COMMANDS: dict[str, tuple[Callable[..., Any], ...]] = {
+    "Run": (init.init, validate.validate, run.run, run.resume, predict.predict),
+    "Look": (
+        look.list_,
+        look.status,
+        watch.watch,
+        show.show,
+        best.best,
+        plot.plot,
+        show.export,
+        verify.verify,
+    ),
+    "Control": (
+        control.pause,
+        control.stop,
+        control.cancel,
+        control.kill,
+        control.extend,
+        control.enqueue,
+        control.edit,
+    ),
+    "Machine": (doctor.doctor,),
+}
 
 app = typer.Typer(
     name="sweep",
     help="Find the best neural network for a table of data, on all the cores you have.",
-    epilog=(
-        "Exit status: 0 complete, 1 failed, 2 usage or invalid file, 3 not found, 4 store "
-        "unavailable or study locked, 130 interrupted."
-    ),
+    epilog=f"Exit status: {', '.join(f'{code} {text}' for code, text in MEANING.items())}.",
     no_args_is_help=True,
+    rich_markup_mode="markdown",  # so that paragraphs flow
     pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (
-    init.init,
-    run.run,
-    run.resume,
-    show.show,
-    show.export,
-    predict.predict,
-    verify.verify,
-    control.pause,
-    control.stop,
-    control.cancel,
-    control.kill,
-    control.extend,
-    control.enqueue,
-    control.edit,
-):
-    app.command()(command)
+for _panel, _commands in COMMANDS.items():
+    for _command in _commands:
+        app.command(_command.__name__.rstrip("_"), rich_help_panel=_panel)(_command)
 
 
 def _print_version(wanted: bool) -> None:
@@ -58,11 +81,31 @@ def _options(
 
 def main() -> None:
     """Run a command; a user's mistake ends with one message and no traceback."""
+    for stream in (sys.stdout, sys.stderr):
+        if stream is not None:  # a name on disk may hold what no encoding has
+            stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
     try:
-        app()
+        try:
+            app()
+        finally:
+            if sys.stdout is not None:
+                sys.stdout.flush()
     except SweepError as error:
         print(f"sweep: {error}", file=sys.stderr)
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
         print("sweep: interrupted", file=sys.stderr)
         sys.exit(INTERRUPTED)
+    except BrokenPipeError:  # who read it has seen enough
+        _drop_output()
+        sys.exit(FAILED)
+    except OSError as error:
+        _drop_output()
+        where = "" if error.filename is None else f" ({error.filename})"
+        print(f"sweep: {error.strerror or error}{where}", file=sys.stderr)
+        sys.exit(FAILED)
+
+
+def _drop_output() -> None:
+    """Keep Python from trying again, at its end, to write what could not be written."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)

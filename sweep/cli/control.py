@@ -14,7 +14,7 @@ PATIENCE = 5.0
 """Seconds to wait for the answer of the process that runs the study."""
 
 Settings = Annotated[
-    list[str], typer.Argument(metavar="KEY=VALUE ...", help="Values as a study file writes them.")
+    list[str], typer.Argument(metavar="KEY=VALUE", help="Values as a study file writes them.")
 ]
 
 
@@ -74,7 +74,10 @@ def extend(
     search = studyfile.from_json(_study(name, store)["spec"]).search
     for limit in ("wall_time", "cpu_time"):
         if more[limit] and getattr(search, limit) is None:
-            raise UsageError(f"{name} has no limit search.{limit} that could be extended")
+            raise UsageError(
+                f"{name} has no limit search.{limit} that could be extended; --trials extends its "
+                f"search.trials = {search.trials}"
+            )
     limits = {limit: getattr(search, limit) + amount for limit, amount in more.items() if amount}
     ask(name, store, "extend", **limits)
 
@@ -112,8 +115,11 @@ def ask(name: str, store: str | None, request: str, **detail: Any) -> None:
 
     place = locate(store)
     with Store(place, read_only=True) as record:
-        held = is_held(record.study(name))
+        study = record.study(name)
+        held = is_held(study)
     if not held and request in ("pause", "stop", "cancel", "kill", "resume"):
+        if study["state"] == "complete":
+            raise StudyNotFound(f"study {name!r} is complete; sweep extend {name} makes it longer")
         raise StudyNotFound(f"study {name!r} is not running; sweep resume {name} goes on with it")
     with Store(place) as record:
         number = record.request(name, request, detail)

@@ -1,127 +1,151 @@
 """What a running study shows: a live picture in a terminal, lines elsewhere."""
 
+import threading
 import time
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
-from rich.console import Console, Group, RenderableType
+from rich.console import Console
 from rich.live import Live
-from rich.progress_bar import ProgressBar
-from rich.table import Table
-from rich.text import Text
 
-from sweep.loop import Ended, Event, Notice, Opened, Ready
-from sweep.space import active
+from sweep.cli.picture import cpus, headline, number, pace, picture
+from sweep.cli.tally import Standing, Tally
+from sweep.loop import Event, Notice, Opened, Ready
 from sweep.spec import StudySpec
-from sweep.steps import Begin, Decide, Promote, Trial
-from sweep.verdict import place
 
-REFRESHES = 8
-"""A second, at most."""
+REFRESHES = 4
+"""A second."""
 
+BURST = 200
+"""Lines about trials that may come at once; then EARNED a second."""
 
-@dataclass(slots=True)
-class Tally:
-    """What the events so far amount to."""
+EARNED = 2.0
+"""Lines a second."""
 
-    spec: StudySpec
-    backend: str
-    counts: Counter[str] = field(default_factory=Counter)
-    running: dict[int, tuple[Trial, int, float | None]] = field(default_factory=dict)
-    paused: int = 0
-    best: Decide | None = None
-    cpus: int = 0
-    state: str = ""
-    began: float = field(default_factory=time.monotonic)
-
-    @property
-    def ended(self) -> int:
-        return self.counts.total()
-
-    def take(self, event: Event) -> bool:
-        """Count an event; whether it brought a new best trial."""
-        match event:
-            case Opened():  # also when it is extended: its decisions are then told again
-                self.spec, self.best, self.paused = event.spec, None, 0
-                self.counts.clear()
-                self.running.clear()
-            case Ready():
-                self.cpus = event.cpus
-            case Begin(trial=trial):
-                self.running[trial.number] = (trial, 0, None)
-            case Promote(last=last):
-                self.paused -= 1
-                self.running[last.trial.number] = (last.trial, last.epochs, last.value)
-            case Decide(state="running", trial=trial):
-                self.running[trial.number] = (trial, event.epochs, event.value)
-            case Decide(state="paused", trial=trial):
-                self.paused += 1
-                del self.running[trial.number]
-            case Decide(trial=trial):
-                if self.running.pop(trial.number, None) is None:
-                    self.paused -= 1
-                self.counts[event.state] += 1
-                return self._is_best(event)
-            case Ended():
-                self.state = event.state
-        return False
-
-    def _is_best(self, event: Decide) -> bool:
-        if event.state != "complete":
-            return False
-        if self.best is None or place(self.spec, event) < place(self.spec, self.best):
-            self.best = event
-        return self.best is event
+SUMMARY = 10.0
+"""Seconds between two lines that sum up the trials about which there was none."""
 
 
 def display(spec: StudySpec, backend: str, events: Iterable[Event]) -> str:
     """Show the events on stderr as they come; the state in which the study was left."""
     console = Console(stderr=True, highlight=False)
     tally = Tally(spec, backend)
-    show = _live if console.is_terminal and not console.is_dumb_terminal else _lines
-    show(console, tally, events)
+    (_live if is_live(console) else _lines)(console, tally, events)
     return tally.state
 
 
+def is_live(console: Console) -> bool:
+    """Whether the console can show a picture and replace it by the next."""
+    return console.is_terminal and not console.is_dumb_terminal
+
+
 def _live(console: Console, tally: Tally, events: Iterable[Event]) -> None:
-    with Live(
+    lock = threading.Lock()  # the picture is drawn in a thread of its own
+
+    def draw() -> object:
+        with lock:
+            return picture(tally, console.width, console.height - 1, time.time())
+
+    with live(console, draw):
+        for event in events:
+            with lock:
+                tally.take(event, time.time())
+            match event:
+                case Ready():
+                    _advise(console, tally)
+                case Notice():
+                    console.print(event.text, style="yellow")
+
+
+def live(console: Console, draw: Callable[[], object]) -> Live:
+    """A picture that is drawn again and again, and is gone at the end."""
+    return Live(
         console=console,
-        get_renderable=lambda: _picture(tally, console.width),
+        get_renderable=draw,  # type: ignore[arg-type]
         refresh_per_second=REFRESHES,
         transient=True,
-    ):
-        for event in events:
-            tally.take(event)
-            if isinstance(event, Ready):
-                _advise(console, tally)
-            if isinstance(event, Notice):
-                console.print(event.text, style="yellow")
+    )
 
 
 def _lines(console: Console, tally: Tally, events: Iterable[Event]) -> None:
-    say = console.file.write
-    metric = tally.spec.train.metric
+    lines = Lines(console.file.write)
     for event in events:
-        is_best = tally.take(event)
+        now = time.time()
+        if isinstance(event, Notice):
+            lines.write(f"{event.text}\n")
+        elif (ended := tally.take(event, now)) is not None:
+            lines.tell(tally, ended, now)
         match event:
             case Opened():
-                say(f"{_headline(tally.spec)}\n")
+                lines.write(f"{headline(tally.spec)}\n")
                 if event.recorded and event.recorded < tally.spec.search.trials:
-                    say(f"going on after trial {event.recorded - 1}\n")
+                    lines.write(f"going on after trial {event.recorded - 1}\n")
             case Ready():
-                say(f"running on {_cpus(event.cpus)}\n")
+                lines.write(f"running on {cpus(event.cpus)}\n")
                 _advise(console, tally)
-            case Notice():
-                say(f"{event.text}\n")
-            case Decide() if event.state not in ("running", "paused"):
-                value = "" if event.value is None else f"{metric} {event.value:.4f}"
-                say(
-                    f"[{tally.ended}/{tally.spec.search.trials}] trial {event.trial.number} "
-                    f"{event.outcome} after {event.epochs} epochs {value}"
-                    f"{', the best so far' if is_best else ''}\n"
-                )
+        lines.sum_up(tally, now)
         console.file.flush()
+    lines.sum_up(tally, time.time(), at_once=True)
+    console.file.flush()
+
+
+@dataclass(slots=True)
+class Lines:
+    """A line for each trial that ends, and for many short ones a line that sums them up.
+
+    Two hundred lines may come at once, and two a second after that, and one for each trial that is
+    the best so far: ten thousand trials in a minute are a few hundred lines, and in two hours a
+    line each.
+    """
+
+    write: Callable[[str], object]
+    allowed: float = BURST
+    left_out: Counter[str] = field(default_factory=Counter)
+    """Trials without a line since the last that summed up, by their state."""
+    counted: float | None = None
+    """When `allowed` was counted last, in seconds since 1970."""
+    summed: float = 0.0
+
+    def tell(self, tally: Tally, trial: Standing, now: float) -> None:
+        """Write a line about a trial that has ended, or leave it out."""
+        is_best = tally.best is trial
+        self._earn(now)
+        if self.allowed < 1 and not is_best and tally.total < tally.spec.search.trials:
+            self.summed = self.summed if self.left_out else now
+            self.left_out[trial.state] += 1
+            return
+        self.allowed -= 1
+        parts = [
+            f"[{tally.total}/{tally.spec.search.trials + tally.refused}] trial {trial.number}",
+            f"{trial.outcome} after {trial.epochs} epochs",
+        ]
+        if trial.value is not None:
+            parts.append(f"{tally.spec.train.metric} {number(trial.value)}")
+        if trial.reason:
+            parts.append(trial.reason)
+        self.write(f"{' '.join(parts)}{', the best so far' if is_best else ''}\n")
+
+    def _earn(self, now: float) -> None:
+        if self.counted is not None:
+            self.allowed = min(BURST, self.allowed + EARNED * max(0.0, now - self.counted))
+        self.counted = now
+
+    def sum_up(self, tally: Tally, now: float, *, at_once: bool = False) -> None:
+        """Write a line about the trials without one, if it is time."""
+        if not self.left_out or (now < self.summed + SUMMARY and not at_once):
+            return
+        self.summed = now
+        counts = ", ".join(f"{count} {state}" for state, count in self.left_out.items())
+        parts = [f"{self.left_out.total()} trials ended: {counts}"]
+        self.left_out.clear()
+        if tally.best is not None:
+            best = f"best trial {tally.best.number} {tally.spec.objectives[0]}"
+            parts.append(f"{best} {number(tally.best.objective)}")
+        parts += filter(None, [pace(tally, now)])
+        self.write(
+            f"[{tally.total}/{tally.spec.search.trials + tally.refused}] {'; '.join(parts)}\n"
+        )
 
 
 def _advise(console: Console, tally: Tally) -> None:
@@ -134,66 +158,3 @@ def _advise(console: Console, tally: Tally) -> None:
             "table",
             style="yellow",
         )
-
-
-def _picture(tally: Tally, width: int) -> RenderableType:
-    search = tally.spec.search
-    bar = Table.grid(padding=(0, 1))
-    bar.add_row(
-        ProgressBar(search.trials, tally.ended, width=max(10, min(40, width - 40))),
-        f"{tally.ended}/{search.trials} trials",
-        _duration(time.monotonic() - tally.began),
-    )
-    parts: list[RenderableType] = [Text(_headline(tally.spec), style="bold", overflow="ellipsis")]
-    parts += [bar, _counts(tally)]
-    if tally.best is not None:
-        best = tally.best
-        text = f"trial {best.trial.number}  {tally.spec.train.metric} {best.value:.4f}  "
-        line = f"best: {text}{_params(tally.spec, best.trial)}"
-        parts.append(Text(line, style="green", no_wrap=True, overflow="ellipsis"))
-    parts.append(_running(tally))
-    return Group(*parts)
-
-
-def _counts(tally: Tally) -> Text:
-    if not tally.cpus:
-        return Text(f"starting {tally.backend} ...", style="yellow")
-    names = {"complete": "green", "pruned": "yellow", "failed": "red"}
-    counts = [(f"{tally.counts[name]} {name}  ", style) for name, style in names.items()]
-    if tally.paused:
-        counts.insert(0, (f"{tally.paused} paused  ", "cyan"))
-    return Text.assemble((f"{len(tally.running)} running  ", "cyan"), *counts, _cpus(tally.cpus))
-
-
-def _running(tally: Tally) -> Text:
-    lines = Text(style="dim", no_wrap=True, overflow="ellipsis")
-    epochs = tally.spec.train.epochs
-    for number, (trial, epoch, value) in tally.running.items():
-        shown = "      " if value is None else f"{value:.4f}"
-        lines.append(
-            f"  {number:>4}  epoch {epoch:>3}/{epochs}  {shown}  {_params(tally.spec, trial)}\n"
-        )
-    return lines
-
-
-def _headline(spec: StudySpec) -> str:
-    search = spec.search
-    return (
-        f"{spec.name}: {search.trials} trials of up to {spec.train.epochs} epochs on "
-        f"{spec.data.name}, {search.sampler}, {search.pruner}"
-    )
-
-
-def _params(spec: StudySpec, trial: Trial) -> str:
-    return " ".join(
-        f"{name}={value:.3g}" if isinstance(value, float) else f"{name}={value}"
-        for name, value in active(spec.space, trial.params).items()
-    )
-
-
-def _cpus(count: int) -> str:
-    return f"{count} CPU" if count == 1 else f"{count} CPUs"
-
-
-def _duration(seconds: float) -> str:
-    return f"{int(seconds) // 60}:{int(seconds) % 60:02d}"

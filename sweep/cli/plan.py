@@ -1,26 +1,21 @@
 """What a study would run: `sweep run --dry-run`."""
 
-from itertools import islice
+import os
 
 from rich.console import Console
+from rich.text import Text
 
-from sweep import datasets, pruners, space
-from sweep.cost import Shape
-from sweep.decisions import decisions
+from sweep import space, studyfile
+from sweep.plan import Bracket, Plan
 from sweep.spec import StudySpec
-from sweep.steps import Begin, Trial
-
-SUGGESTIONS = 5
 
 
-def print_plan(spec: StudySpec) -> None:
-    """The question, the rungs, the first trials and their predicted time; nothing is trained."""
-    parts, notes = datasets.load_study(spec)
-    for dataset, _ in parts:
-        space.check_data(spec, dataset)
-    shape = Shape.of(parts[0][0])
-    search, searched = spec.search, ", ".join(space.distributions(spec.space))
+def print_plan(found: Plan) -> None:
+    """The question in full, the rungs, the first trials, and what they are predicted to take."""
+    spec, shape, search = found.spec, found.shape, found.spec.search
     console = Console(highlight=False, soft_wrap=True)
+    console.print(Text(studyfile.to_toml(spec)))
+    searched = ", ".join(space.distributions(spec.space))
     rows = [
         (
             "data",
@@ -31,60 +26,71 @@ def print_plan(spec: StudySpec) -> None:
         ("searched", searched or "nothing: every key is constant"),
         ("sampler", search.sampler),
         ("pruner", search.pruner),
-        *(("note", note) for note in notes),
-        *_rungs(spec),
+        *(("note", note) for note in found.notes),
+        *_rung_rows(spec, found.rungs),
         ("trials", f"{search.trials}, {search.workers} at a time in virtual order"),
+        *_predictions(found),
+        (
+            "memory",
+            f"about {_size(found.worker_bytes)} for each worker, and {_size(found.data_bytes)} of "
+            "data that those of a machine share",
+        ),
     ]
+    width = max(len(name) for name, _ in rows)
+    for name, value in rows:
+        console.print(Text(f"{name:<{width}}  {value}"))
+    console.print("first trials", style="bold")
+    for trial in found.first:
+        settings = " ".join(
+            f"{k}={_short(v)}" for k, v in space.active(spec.space, trial.params).items()
+        )
+        console.print(Text(f"  {trial.number}  {settings}"))
+
+
+def _predictions(found: Plan) -> list[tuple[str, str]]:
+    search, most = found.spec.search, found.spec.search.trials * found.seconds
+    rows = []
     if search.pruner == "promotion":
-        needed = search.reduction_factor ** (len(pruners.rungs(spec, 0)) - 1)
+        needed = search.reduction_factor ** (len(found.rungs[0]) - 1)
         if search.trials < needed:
             rows.append(
                 ("note", f"promotion brings a trial to its end about every {needed} trials")
             )
-    first = _first(spec, shape)
-    mean = sum(trial.predicted_cost for trial in first) / len(first)
-    rows.append(
-        (
-            "predicted",
-            f"{mean:.2g} s for a trial that is not pruned, by the first "
-            f"{len(first)}; at most {_duration(search.trials * mean)} of CPU time in all",
-        )
-    )
-    width = max(len(name) for name, _ in rows)
-    for name, value in rows:
-        console.print(f"{name:<{width}}  {value}")
-    console.print("first trials", style="bold")
-    for trial in first:
-        settings = " ".join(
-            f"{k}={_short(v)}" for k, v in space.active(spec.space, trial.params).items()
-        )
-        console.print(f"  {trial.number}  {settings}")
+    rows.append(("predicted", f"{found.seconds:.2g} s for a trial that is not pruned, in the mean"))
+    operations = "" if found.flops is None else f" and {search.trials * found.flops:.2g} FLOPs"
+    cpus = min(len(os.sched_getaffinity(0)), max(1, search.workers // 2))
+    rows += [
+        ("in all", f"at most {_duration(most)} of CPU time{operations}{_pruned(found)}"),
+        ("here", f"at most {_duration(most / cpus)} on {cpus} CPUs, beside starting and proposing"),
+    ]
+    return rows
 
 
-def _rungs(spec: StudySpec) -> list[tuple[str, str]]:
-    """The epochs at which trials are judged, for each bracket if they differ."""
-    if spec.search.pruner == "wilcoxon":
+def _pruned(found: Plan) -> str:
+    """What is known of a study whose trials do not all go to their end."""
+    if found.least == 1.0:
+        return ""
+    least = found.least * found.spec.search.trials * found.seconds
+    known = f", and {_duration(least)} if as few go on as can" if found.least else ""
+    return f"; less as trials are pruned{known}"
+
+
+def _rung_rows(spec: StudySpec, brackets: tuple[Bracket, ...]) -> list[tuple[str, str]]:
+    if not brackets:
         return [("rungs", f"after each of {spec.search.replicates} replicates")]
-    if spec.search.pruner != "hyperband":
-        return [("rungs", _say(pruners.rungs(spec, 0)))]
-    found = {pruners.bracket(spec, number): pruners.rungs(spec, number) for number in range(1000)}
-    return [(f"rungs, bracket {bracket}", _say(found[bracket])) for bracket in sorted(found)]
-
-
-def _say(rungs: tuple[int, ...]) -> str:
-    return "after epoch " + ", ".join(map(str, rungs))
-
-
-def _first(spec: StudySpec, shape: Shape) -> list[Trial]:
-    """The trials that begin before any has ended."""
-    search = spec.search.model_copy(update={"workers": max(SUGGESTIONS, spec.search.workers)})
-    steps = decisions(spec.model_copy(update={"search": search}), shape, {})
-    begun = (step.trial for step in steps if isinstance(step, Begin))
-    return list(islice(begun, min(SUGGESTIONS, search.trials)))
+    name = "rungs, bracket {}" if spec.search.pruner == "hyperband" else "rungs"
+    return [
+        (name.format(i), "after epoch " + ", ".join(map(str, rungs)))
+        for i, rungs in enumerate(brackets)
+    ]
 
 
 def _short(value: object) -> str:
     return f"{value:.3g}" if isinstance(value, float) else str(value)
+
+
+def _size(count: float) -> str:
+    return f"{count / 1e9:.3g} GB" if count >= 1e9 else f"{count / 1e6:.3g} MB"
 
 
 def _duration(seconds: float) -> str:

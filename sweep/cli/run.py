@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from sweep.cli import options
+from sweep.cli.exits import INTERRUPTED, status_of
 from sweep.cli.options import Where
+from sweep.cli.report import print_json
 
 if TYPE_CHECKING:
     from sweep.backends import Backend
     from sweep.spec import StudySpec
     from trainer import Dataset
-
-STOPPED = 130
 
 
 @dataclass(frozen=True)
@@ -33,14 +33,21 @@ class How:
     address: str
     allow_code: bool
     take_over: bool
+    json: bool
 
 
 def run(
-    file: Annotated[Path, typer.Argument(metavar="STUDY.toml", help="The study file.")],
+    file: options.StudyFile,
     store: options.Store = None,
     name: Annotated[
-        str | None, typer.Option(help="Run the file's question as a study of this name.")
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="Run the file's question as a study of this name.",
+            show_default=False,
+        ),
     ] = None,
+    changes: options.Set = None,
     backend: options.Backend = Where.ray,
     cpus: options.Cpus = None,
     address: options.Address = "local",
@@ -49,6 +56,7 @@ def run(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Show what would be run, and run nothing.")
     ] = False,
+    json: options.Json = False,
 ) -> None:
     """Run a study, or go on with it where it was.
 
@@ -56,23 +64,35 @@ def run(
     run was interrupted. Ctrl-C stops after what is decided; the same command goes on. More trials
     in the file than the study had extend it.
 
-    Example: sweep run studies/digits/study.toml
+    Example: sweep run studies/digits/study.toml --set search.trials=50
     """
     from sweep import studyfile
     from sweep.errors import StudyFileError
 
-    spec = studyfile.load(file)
+    spec = studyfile.load(file, changes or [])
     if name is not None:
         spec = studyfile.with_name(spec, name)
-    if dry_run:
-        from sweep.cli.plan import print_plan
-
-        print_plan(spec)
-        return
     try:
-        _carry_out(spec, How(store, backend, cpus, address, allow_code, take_over), file)
+        if dry_run:
+            _show_plan(spec, store, json)
+        else:
+            how = How(store, backend, cpus, address, allow_code, take_over, json)
+            same = name is None and not changes  # so that the file alone is the whole question
+            _carry_out(spec, how, file if same else None)
     except StudyFileError as error:
         raise StudyFileError(f"{file}: {error}") from None
+
+
+def _show_plan(spec: "StudySpec", store: str | None, json: bool) -> None:
+    from sweep.plan import plan
+
+    found = plan(spec, store)
+    if json:
+        print_json("run.plan", found.record())
+        return
+    from sweep.cli.plan import print_plan
+
+    print_plan(found)
 
 
 def resume(
@@ -83,6 +103,7 @@ def resume(
     address: options.Address = "local",
     allow_code: options.AllowCode = False,
     take_over: options.TakeOver = False,
+    json: options.Json = False,
 ) -> None:
     """Go on with a study that was paused or left, without its file.
 
@@ -101,14 +122,16 @@ def resume(
         ask(name, store, "resume")
         return
     spec = studyfile.from_json(study["spec"])
-    _carry_out(spec, How(store, backend, cpus, address, allow_code, take_over))
+    _carry_out(spec, How(store, backend, cpus, address, allow_code, take_over, json))
 
 
 def _carry_out(spec: "StudySpec", how: How, file: Path | None = None) -> None:
     from sweep.errors import UsageError
 
     if how.cpus is not None and (how.address != "local" or how.backend is Where.serial):
-        raise UsageError("--cpus is for a local Ray: leave it out, or --address and --backend")
+        raise UsageError(
+            "--cpus (or SWEEP_CPUS) is for a local Ray: leave it out, or --address and --backend"
+        )
     if spec.portable:
         be_portable()
     if how.allow_code:
@@ -133,9 +156,15 @@ def _carry_out(spec: "StudySpec", how: How, file: Path | None = None) -> None:
             take_over=how.take_over,
         )
         ended = display(spec, how.backend.value, events)
-    print_summary(load(spec.name, place), file)
-    if ended == "stopped":
-        raise typer.Exit(STOPPED)
+    study = load(spec.name, place)
+    if how.json:
+        print_json("run", study.summary())
+    else:
+        print_summary(study, file)
+    if stop.is_set() and ended == "stopped":
+        raise typer.Exit(INTERRUPTED)
+    if status := status_of(ended, study.budget):
+        raise typer.Exit(status)
 
 
 def _start(

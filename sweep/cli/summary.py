@@ -1,6 +1,7 @@
 """A study's results as text."""
 
 import re
+import textwrap
 from pathlib import Path
 from typing import Any
 
@@ -9,33 +10,37 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from sweep.advice import Advice, commands
 from sweep.results import Best, Study
 from sweep.spec import direction
 from sweep.store import Location
 
 
 def print_summary(study: Study, file: Path | None = None) -> None:
-    """The state, the winner, and what to do next."""
+    """The state, the winner, what is to be said of it, and what to do next."""
     console = Console(highlight=False, soft_wrap=True)
-    counts = ", ".join(f"{count} {state}" for state, count in study.counts.items())
-    console.print(Text(f"{study.name} is {study.state}: {counts or 'no trials yet'}", style="bold"))
-    for outcome, count in study.trials["outcome"].value_counts().items():
+    counts, trials = study.counts, study.trials
+    said = ", ".join(f"{count} {state}" for state, count in counts.items())
+    console.print(Text(f"{study.name} is {study.state}: {said or 'no trials yet'}", style="bold"))
+    for outcome, count in trials["outcome"].value_counts().items():
         if outcome in REFUSED:
             console.print(f"  {count} of them {outcome}: {REFUSED[str(outcome)]}")
-    if study.state == "complete" and "complete" not in study.counts:
-        outcomes = ", ".join(
-            f"{n} {name}" for name, n in study.trials["outcome"].value_counts().items()
-        )
+    if study.state == "complete" and "complete" not in counts:
+        outcomes = ", ".join(f"{n} {name}" for name, n in trials["outcome"].value_counts().items())
         console.print(f"  no winner: no trial came to its last epoch ({outcomes})", style="red")
-    rows = _winner(study, study.best) if "complete" in study.counts else []
-    rows += [("fingerprint", study.fingerprint), ("store", _place(study.place))]
-    if rows[0][0] == "best trial" and (broken := study.best.violations):
-        by = ", ".join(f"{name} by {amount:.4g}" for name, amount in broken.items())
+    best = study.best if "complete" in counts else None
+    rows = [] if best is None else _winner(study, best)
+    rows += [("fingerprint", study.fingerprint), ("store", _shown(study.place))]
+    if best is not None and best.violations:
+        by = ", ".join(f"{name} by {amount:.4g}" for name, amount in best.violations.items())
         console.print(f"  no trial meets the constraints; the nearest one breaks {by}", style="red")
     width = max(len(name) for name, _ in rows)
     for name, value in rows:
-        console.print(f"  {name:<{width}}  {value}")
-    console.print(_next(study, file), style="dim")
+        console.print(f"  {name:<{width}}  {value}", markup=False)
+    found = study.advice()
+    for each in found:
+        console.print(_paragraph(each.text, console))
+    _print_next(console, study, found, file)
 
 
 def _winner(study: Study, best: Best) -> list[tuple[str, str]]:
@@ -49,7 +54,13 @@ def _winner(study: Study, best: Best) -> list[tuple[str, str]]:
         objectives = ", ".join(study.spec.objectives)
         rows.append(("Pareto front", f"{len(study.pareto)} trials, by {objectives}"))
     if best.test is not None:
-        rows.append((f"test {metric}", f"{best.test:.4f}"))
+        rows.append((f"test {metric}", f"{best.test:.4f}{_interval(best)}"))
+    if shares := study.importances:
+        texts = [f"{name} {share:.0%}" for name, share in shares.items() if share >= 0.005]
+        among = f"among {study.counts['complete']} complete trials"
+        rows.append(("what mattered", f"{', '.join(texts)} ({among})"))
+    if best.file.is_file():
+        rows.append(("model", _shown(best.file)))
     return rows
 
 
@@ -57,17 +68,48 @@ def _error(best: Best) -> str:
     return "" if best.standard_error is None else f" ± {best.standard_error:.4f}"
 
 
-def _next(study: Study, file: Path | None) -> str:
+def _interval(best: Best) -> str:
+    if best.interval is None:
+        return ""
+    low, high = best.interval
+    return f"  (95 % interval {low:.4f} to {high:.4f})"
+
+
+def _paragraph(text: str, console: Console) -> Text:
+    """Text set apart: wrapped at words in a terminal, a line elsewhere."""
+    width = max(40, console.width) if console.is_terminal else 10**6
+    return Text(textwrap.fill(text, width, initial_indent="  - ", subsequent_indent="    "))
+
+
+def _print_next(console: Console, study: Study, found: list[Advice], file: Path | None) -> None:
+    name, typed = study.name, commands(found)
     if study.state == "complete":
-        return f"next: sweep show {study.name}, or sweep export {study.name} --to trials.parquet"
-    return f"to go on: sweep {f'run {file}' if file else f'resume {study.name}'}"
+        if typed:
+            console.print("to do what it says:", style="dim")
+        for command in typed:
+            console.print(f"  {command}", style="dim", markup=False)
+        console.print(
+            f"next: sweep best {name}, sweep show {name}, sweep plot {name}, or sweep export {name}"
+            " --to trials.parquet",
+            style="dim",
+        )
+    elif study.state in ("running", "paused"):
+        console.print(f"to see it run: sweep watch {name}", style="dim")
+    else:
+        console.print(
+            f"to go on: sweep {f'run {file}' if file else f'resume {name}'}",
+            style="dim",
+            markup=False,
+        )
 
 
-def _place(location: Location) -> str:
-    here, path = Path.cwd(), location.place
-    if isinstance(path, Path) and path.is_relative_to(here):
-        return str(path.relative_to(here))
-    return str(location)
+def _shown(place: Path | Location) -> str:
+    """A path as it can be typed here, or a database's URL without its password."""
+    path = place.place if isinstance(place, Location) else place
+    if isinstance(path, Path):
+        here = Path.cwd()
+        return str(path.relative_to(here) if path.is_relative_to(here) else path)
+    return str(place)
 
 
 REFUSED = {

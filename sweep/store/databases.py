@@ -26,7 +26,7 @@ from sqlalchemy import (
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import QueuePool, StaticPool
 
-from sweep.errors import StudyNotFound
+from sweep.errors import StoreError, StudyNotFound
 from sweep.store.lease import Holder, this_process
 from sweep.store.location import Location
 from sweep.store.schema import UTCDateTime
@@ -73,6 +73,8 @@ class SQLite:
     def __init__(self, path: Path, read_only: bool) -> None:
         self._path, self._read_only = path, read_only
         self._lock = FileLock(f"{path}.lock", timeout=60)
+        if path.is_dir():
+            raise StoreError(f"the store {path} is a folder; give a file, such as {path}/sweep.db")
         if not read_only:
             path.parent.mkdir(parents=True, exist_ok=True)
         elif not path.is_file():

@@ -137,5 +137,13 @@ CREATE TABLE platforms (
 )
 """
 
-MIGRATIONS: dict[int, Callable[[Connection], None]] = {1: _from_1}
+
+def _from_2(connection: Connection) -> None:
+    """The interval of the test score, and how far the running trials are."""
+    real = {"sqlite": "DOUBLE", "postgresql": "DOUBLE PRECISION"}[connection.dialect.name]
+    for column in (f"test_low {real}", f"test_high {real}", "progress JSON"):
+        connection.execute(text(f"ALTER TABLE studies ADD COLUMN {column}"))
+
+
+MIGRATIONS: dict[int, Callable[[Connection], None]] = {1: _from_1, 2: _from_2}
 """From each schema to the next."""

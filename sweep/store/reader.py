@@ -8,6 +8,7 @@ from typing import Any, Self, TypeVar
 from sqlalchemy import ColumnElement, Connection, Select, Table, func, select
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
+from sweep.entries import did_you_mean
 from sweep.errors import StoreError, StudyNotFound
 from sweep.store import schema
 from sweep.store.batch import Row
@@ -18,6 +19,13 @@ from sweep.store.patience import patiently
 
 CURVE = tuple(name for name in schema.epochs.c.keys() if name != "study")  # noqa: SIM118
 """What `Reader.curves` tells of an epoch, in this order."""
+
+_OUTCOME = (
+    *("number", "state", "outcome", "value", "values", "constraints", "epochs"),
+    *("predicted_cost", "seconds", "datetime_start", "datetime_complete"),
+)
+
+_SHOWN = 10  # studies that an error names
 
 _AT_ONCE = 1000  # trials that one query names: databases limit its parameters
 
@@ -59,8 +67,13 @@ class Reader:
     def study(self, name: str) -> Row:
         if (row := self.find(name)) is not None:
             return row
-        names = ", ".join(self.names()) or "it is empty"
-        raise StudyNotFound(f"no study {name!r} in {self.place}; there: {names}")
+        known = self.names()
+        shown = ", ".join(known[:_SHOWN]) or "it is empty"
+        more = f" and {len(known) - _SHOWN} more (sweep list)" if len(known) > _SHOWN else ""
+        raise StudyNotFound(
+            f"no study {name!r} in {self.place}; there: {shown}{more}"
+            f"{did_you_mean(name, tuple(known))}"
+        )
 
     def trials(self, study: int) -> list[Row]:
         return self._rows(schema.trials, study, "number")
@@ -69,6 +82,12 @@ class Reader:
         table = schema.trials
         query = select(func.count()).select_from(table).where(table.c.study == study)
         return self._read(lambda connection: int(connection.scalars(query).one()))
+
+    def outcomes(self, study: int) -> list[Row]:
+        """What became of each trial, without its parameters: cheap for many trials."""
+        table = schema.trials
+        columns = (table.c[name] for name in _OUTCOME)
+        return self._all(select(*columns).where(table.c.study == study).order_by(table.c.number))
 
     def epochs(self, study: int, trials: Sequence[int] | None = None) -> list[Row]:
         """The learning curves of these trials, or of all; few are read without the rest."""
@@ -91,6 +110,10 @@ class Reader:
 
     def events(self, study: int) -> list[Row]:
         return self._rows(schema.events, study, "sequence")
+
+    def closings(self, study: int) -> list[Row]:
+        """The events after which no trial began any more, with the budget that was spent."""
+        return self._rows(schema.events, study, "sequence", where=schema.events.c.event == "close")
 
     def sessions(self, study: int) -> list[Row]:
         """The processes that ran a study, one after the other."""

@@ -174,6 +174,8 @@ class Store(Reader):
             spec=spec,
             best=None,
             test=None,
+            test_low=None,
+            test_high=None,
         )
 
     def write(self, lease: Lease, batch: Batch, **columns: Any) -> None:

@@ -24,7 +24,7 @@ from sqlalchemy import (
     text,
 )
 
-VERSION = 2
+VERSION = 3
 """Of this schema. A store of a later version is refused, one of an earlier is migrated."""
 
 metadata = MetaData()
@@ -87,6 +87,9 @@ studies = Table(
     Column("datetime_created", UTCDateTime, nullable=False),
     Column("datetime_changed", UTCDateTime, nullable=False),
     Column("batch", BigInteger, nullable=False, server_default=ZERO),
+    Column("test_low", Real),
+    Column("test_high", Real),
+    Column("progress", JSON),
 )
 
 trials = Table(

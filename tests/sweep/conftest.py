@@ -1,8 +1,13 @@
-"""Databases for the tests: every test that asks for a `place` runs on SQLite and PostgreSQL."""
+"""Databases for the tests: every test that asks for a `place` runs on SQLite and PostgreSQL; and
+commands, called in this process."""
+
+import sys
+from collections import namedtuple
 
 import pytest
 
 from sweep import loop
+from sweep.cli import main
 from sweep.store import locate
 
 
@@ -36,3 +41,25 @@ def place(request, tmp_path):
     if request.param == "sqlite":
         return locate(tmp_path / "runs" / "sweep.db")
     return locate(request.getfixturevalue("database"))
+
+
+Called = namedtuple("Called", "status out err")
+
+
+@pytest.fixture
+def call(tmp_path, monkeypatch, capsys):
+    """Call `sweep` with these arguments in an empty folder; its status and what it printed."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "200")
+    for name in ("SWEEP_STORE", "SWEEP_BACKEND", "SWEEP_CPUS", "SWEEP_ADDRESS", "RAY_ADDRESS"):
+        monkeypatch.delenv(name, raising=False)
+
+    def run(*arguments):
+        monkeypatch.setattr(sys, "argv", ["sweep", *map(str, arguments)])
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as left:
+            main()
+        printed = capsys.readouterr()
+        return Called(left.value.code or 0, printed.out, printed.err)
+
+    return run

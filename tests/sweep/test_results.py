@@ -132,7 +132,12 @@ def test_the_summary_is_json_with_what_matters(study):
     assert summary["state"] == "complete"
     assert sum(summary["trials"].values()) == 24
     assert summary["best"]["number"] == study.best.number
-    assert summary["best"].keys() == {"number", "value", "params", "test"}
+    assert summary["best"].keys() == {
+        *("number", "value", "standard_error", "params", "test", "test_interval", "violations"),
+        "file",
+    }
+    assert summary["importances"] == study.importances == {}, "of 15 complete trials"
+    assert summary["advice"] == [advice.record() for advice in study.advice()] != []
     assert len(summary["fingerprint"]) == 64
 
 

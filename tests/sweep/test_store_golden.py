@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from sqlalchemy import inspect
+from sqlalchemy import inspect, text
 
 from sweep import studyfile
 from sweep.backends.serial import SerialBackend
@@ -18,7 +18,7 @@ from sweep.errors import StoreError, StudyLocked
 from sweep.orchestrator import run
 from sweep.results import load
 from sweep.store import Batch, Store, migrations, schema
-from tests.sweep.records import attempt, decided, epoch, event, trial
+from tests.sweep.records import attempt, claim, decided, epoch, event, trial
 
 GOLDEN = Path(__file__).parent / "golden" / "release-0.1.0.db"
 
@@ -70,6 +70,23 @@ def test_a_migrated_store_has_the_tables_of_a_new_one(old, tmp_path, read_only):
     """Names, kinds, keys and defaults are those that this release would create."""
     with Store(tmp_path / "new.db") as new, Store(old, read_only=read_only) as migrated:
         assert columns(migrated) == columns(new)
+
+
+def test_a_store_of_schema_2_is_migrated(place):
+    """Its studies get the columns that a new store has, on both databases, and keep theirs."""
+    with Store(place) as store:
+        store.release(claim(store), "complete", best=3, test=0.9)
+        new = columns(store)
+        with store._database.writing() as connection:
+            for column in ("test_low", "test_high", "progress"):
+                connection.execute(text(f"ALTER TABLE studies DROP COLUMN {column}"))
+            connection.execute(text("UPDATE schema_version SET version = 2"))
+        old = columns(store)
+    assert old != new
+    with Store(place) as migrated:
+        assert columns(migrated) == new
+        row = migrated.study("study")
+    assert (row["best"], row["test"], row["test_low"], row["progress"]) == (3, 0.9, None, None)
 
 
 @pytest.mark.parametrize("read_only", [False, True])

@@ -1,8 +1,10 @@
 """Study files: what loads, and what each mistake is answered with."""
 
 import json
+import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -10,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sweep import cost, pruners, samplers, spec, studyfile
-from sweep.errors import StudyFileError
+from sweep.errors import StudyFileError, UsageError
 
 ROOT = Path(__file__).parents[2]
 DATA = '[data]\nsource = "sklearn:digits"\n'
@@ -31,7 +33,7 @@ def refusal(folder, text):
 def attempt(function, *args):
     try:
         return function(*args)
-    except StudyFileError as error:
+    except (StudyFileError, UsageError) as error:
         return error
 
 
@@ -286,6 +288,33 @@ def test_any_bytes(tmp_path_factory, content):
     assert isinstance(answer, spec.StudySpec) or "study.toml" in str(answer)
 
 
+@given(st.lists(st.text() | st.from_regex(r"[a-z]{1,9}(\.[a-z]{1,9})?=.{0,9}", fullmatch=True)))
+def test_any_changes(tmp_path_factory, changes):
+    """Whatever is given to --set gives a study or one of our errors."""
+    folder = tmp_path_factory.getbasetemp()
+    (folder / "study.toml").write_text(DATA)
+    answer = attempt(studyfile.load, folder / "study.toml", changes)
+    assert isinstance(answer, spec.StudySpec) or re.search("study.toml|--set", str(answer))
+
+
+SHIPPED = (ROOT / "studies" / "digits" / "study.toml").read_bytes()
+
+
+@given(
+    st.integers(0, len(SHIPPED)),
+    st.integers(0, 40),
+    st.binary(max_size=20)
+    | st.sampled_from(
+        [b"nan", b"1e999", b"[", b"{", b"[[space]]", b"true", b"-1", b"''", b"\xed\xa0\x80", b"\0"]
+    ),
+)
+def test_any_damage(tmp_path_factory, start, length, instead):
+    """A study file of which something was lost or overwritten is a study or a StudyFileError."""
+    content = SHIPPED[:start] + instead + SHIPPED[start + length :]
+    answer = attempt(load, tmp_path_factory.getbasetemp(), content)
+    assert isinstance(answer, spec.StudySpec) or "study.toml" in str(answer)
+
+
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.sampled_from(["tanh"]),
     lambda inner: (
@@ -294,6 +323,41 @@ VALUES = st.recursive(
     max_leaves=4,
 )
 KEYS = [*spec.SpaceSpec.model_fields, *spec.SearchSpec.model_fields, *spec.DataSpec.model_fields]
+
+
+# A file, changes to it, and the file that would ask the same.
+CHANGES = {
+    "a key that is not there": ("", ["search.trials=3"], "[search]\ntrials = 3"),
+    "a key that is": ("[search]\ntrials = 9", ["search.trials=3"], "[search]\ntrials = 3"),
+    "spaces": ("", [" search . trials = 3 "], "[search]\ntrials = 3"),
+    "twice": ("", ["search.trials=4", "search.trials=3"], "[search]\ntrials = 3"),
+    "its neighbours stay": (
+        "[space]\nneurons = 8\nl2 = 0.1",
+        ["space.neurons=9"],
+        "[space]\nneurons = 9\nl2 = 0.1",
+    ),
+    "a whole table": ("[space]\nneurons = 8", ["space={ l2 = 0.1 }"], "[space]\nl2 = 0.1"),
+    "a range for a constant": (
+        "[space]\nneurons = 8",
+        ["space.neurons={ low = 1, high = 2 }"],
+        "[space]\nneurons = { low = 1, high = 2 }",
+    ),
+    "an end of a range": (
+        "[space]\nneurons = { low = 1, high = 2 }",
+        ["space.neurons.high=3"],
+        "[space]\nneurons = { low = 1, high = 3 }",
+    ),
+    "an equals sign in a value": ("", ['data."source"="sklearn:digits" # ='], ""),
+}
+
+
+@pytest.mark.parametrize("case", CHANGES)
+def test_changes(folder, case):
+    """--set is the file with another value at one key."""
+    text, changes, same = CHANGES[case]
+    expected = load(folder, DATA + same)
+    (folder / "study.toml").write_text(DATA + text)
+    assert studyfile.load(folder, changes) == expected
 
 
 def test_full_batches_for_lbfgs(folder):
@@ -314,6 +378,7 @@ def test_any_values(record):
     answer = attempt(studyfile.from_json, record)
     if isinstance(answer, spec.StudySpec):
         assert studyfile.from_json(studyfile.to_json(answer)) == answer
+        assert studyfile.from_json(tomllib.loads(studyfile.to_toml(answer))) == answer
     else:
         assert "cannot be used:\n" in str(answer)
 

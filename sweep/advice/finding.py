@@ -1,0 +1,88 @@
+"""What a judgement is, and what it is taken from."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from shlex import quote
+from typing import Any
+
+import pandas as pd
+
+from sweep.entries import Range
+from sweep.errors import StudyFileError, UsageError
+from sweep.overview import REFUSED
+from sweep.question import edited
+from sweep.spec import StudySpec, direction
+
+FEW = 10
+"""Complete trials below which nothing is said about more of them or other ranges."""
+
+
+@dataclass(frozen=True, slots=True)
+class Advice:
+    """A judgement of a study, and what to do about it."""
+
+    about: str
+    """`budget`, `range` or `failures`."""
+    text: str
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    """The numbers in the text, by name."""
+    commands: tuple[str, ...] = ()
+    """To type one after the other."""
+
+    def record(self) -> dict[str, Any]:
+        """The same in JSON values."""
+        facts, commands = dict(self.facts), list(self.commands)
+        return {"about": self.about, "text": self.text, "facts": facts, "commands": commands}
+
+
+def trained(trials: pd.DataFrame) -> pd.DataFrame:
+    """The trials that ended and were trained, in the order in which they ended."""
+    ended = trials[trials["datetime_complete"].notna() & ~trials["outcome"].isin(REFUSED)]
+    return ended.sort_values(["datetime_complete", "number"])
+
+
+def sign(spec: StudySpec) -> int:
+    """By which the first objective is a cost: less is better."""
+    return -1 if direction(spec.objectives[0]) == "maximize" else 1
+
+
+def costs_of(spec: StudySpec, trials: pd.DataFrame) -> "pd.Series[float]":
+    """The first objective of complete trials within the constraints as a cost; else NaN."""
+    objective = spec.objectives[0]
+    column = f"values_{objective}" if len(spec.objectives) > 1 else "value"
+    fit = trials["state"] == "COMPLETE"
+    for name in spec.search.constraints:
+        fit &= ~(trials[f"violation_{name}"] > 0)
+    return (sign(spec) * trials[column]).where(fit)
+
+
+def go_on(spec: StudySpec, state: str, spent: str | None = None) -> tuple[str, ...]:
+    """The commands that let a study in this state go on: for half as long again if it is complete,
+    where `spent` is the key of the budget that ended it."""
+    limit = (spent or "search.trials").removeprefix("search.")
+    if state in ("running", "paused") or limit == "flops":  # which cannot be extended
+        return ()
+    resume = f"sweep resume {spec.name}"
+    if state == "stopped":
+        return (resume,)
+    more = max(1, round(getattr(spec.search, limit) / 2))
+    return f"sweep extend {spec.name} --{limit.replace('_', '-')} {more}", resume
+
+
+def edit_command(spec: StudySpec, key: str, entry: Any) -> str | None:
+    """The command that gives a key of the space this range; None if it cannot have it."""
+    change = entry.model_dump(exclude_defaults=True)
+    try:
+        if edited(spec, {key: change}) == spec:
+            return None
+    except (UsageError, StudyFileError):
+        return None
+    texts = (f"{name} = {'true' if v is True else repr(v)}" for name, v in change.items())
+    setting = f"{key}={{ {', '.join(texts)} }}"
+    return f"sweep edit {spec.name} {quote(setting)}"
+
+
+def with_end(entry: Range[Any], end: str, value: float) -> Range[Any]:
+    """The range with another end, to three digits where it is of real numbers."""
+    value = value if isinstance(entry.low, int) else float(f"{value:.3g}")
+    return entry.model_copy(update={end: value})

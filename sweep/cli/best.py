@@ -1,0 +1,65 @@
+"""`sweep best`: the winner of a study, and how to use it."""
+
+from typing import TYPE_CHECKING
+
+from sweep.cli import options
+from sweep.cli.report import print_json
+
+if TYPE_CHECKING:
+    from sweep.results import Best, Study
+
+
+def best(name: options.StudyName, store: options.Store = None, json: options.Json = False) -> None:
+    """Print the best trial of a study so far, and the lines of Python that load its network.
+
+    Its parameters, its scores, and the file of its weights.
+
+    Example: sweep best digits
+    """
+    from sweep.results import load
+
+    study = load(name, store)
+    found = study.best
+    lines = _python(study, found, store)
+    if json:
+        print_json(
+            "best",
+            {"name": name, "metric": study.spec.train.metric, **found.record(), "python": lines},
+        )
+        return
+    _print(study, found, lines)
+
+
+def _print(study: "Study", found: "Best", lines: list[str]) -> None:
+    metric = study.spec.train.metric
+    error = "" if found.standard_error is None else f" ± {found.standard_error:.4f}"
+    rows = [
+        ("trial", str(found.number)),
+        *((f"  {name}", _short(value)) for name, value in found.params.items()),
+        (f"validation {metric}", f"{found.value:.4f}{error}"),
+    ]
+    if found.test is not None:
+        interval = (
+            "" if found.interval is None else " (95 %: {:.4f} to {:.4f})".format(*found.interval)
+        )
+        rows.append((f"test {metric}", f"{found.test:.4f}{interval}"))
+    rows += [(f"breaks {name}", f"by {by:.4g}") for name, by in found.violations.items()]
+    rows.append(("file", str(found.file) if found.file.is_file() else "none"))
+    width = max(len(name) for name, _ in rows)
+    for name, value in rows:
+        print(f"{name:<{width}}  {value}")
+    for line in ["", *lines]:
+        print(line)
+
+
+def _python(study: "Study", found: "Best", store: str | None) -> list[str]:
+    """Lines of Python that load the network, or the table where there is none."""
+    place = "" if store is None else f", {str(study.place)!r}"
+    head = ["import sweep", f"study = sweep.load({study.name!r}{place})"]
+    if found.file.is_file():
+        return [*head, "study.best.model.predict(X)  # raw rows in, labels or values out"]
+    return [*head, "study.trials.sort_values('value')"]
+
+
+def _short(value: object) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,367 @@
+"""What is said of studies of which the truth is known."""
+
+import math
+import shlex
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+import optuna
+import pytest
+from typer.testing import CliRunner
+
+from sweep import studyfile, tables
+from sweep.advice import advice, budget, commands, failures, ranges
+from sweep.cli.app import app
+from sweep.importances import importances
+from sweep.results import load
+from sweep.space import distributions
+from tests.sweep.studies import finish, small
+
+SPACE = {
+    "learning_rate": {"low": 1e-4, "high": 1.0, "log": True},
+    "momentum": {"low": 0.0, "high": 0.9},
+    "layers": {"low": 1, "high": 3},
+    "neurons": {"low": 4, "high": 64, "log": True},
+    "batch_size": {"low": 16, "high": 256},
+    "activation": ["relu", "tanh"],
+    "optimizer": "momentum",
+}
+BEGAN = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+def spec_of(space=SPACE, metric="accuracy", **search):
+    return studyfile.from_json(
+        {
+            "name": "known",
+            "data": {"source": "sklearn:iris"},
+            "space": space,
+            "train": {"epochs": 9, "metric": metric},
+            "search": {"trials": 60, **search},
+        }
+    )
+
+
+def row(number, params, value, **columns):
+    return {
+        "number": number,
+        "params": params,
+        "state": "complete" if value is not None else "pruned",
+        "outcome": "finished" if value is not None else "pruned",
+        "value": value,
+        "values": None,
+        "constraints": None,
+        "standard_error": None,
+        "epochs": 9,
+        "seed": 0,
+        "seconds": 1.0,
+        "predicted_cost": 1.0,
+        "attempts": 1,
+        "node": "n",
+        "error": None,
+        "datetime_start": BEGAN,
+        "datetime_complete": BEGAN + timedelta(seconds=number),
+        **columns,
+    }
+
+
+def searched(spec, value, sampler, trials=60):
+    """The rows of a study in which `value` of the parameters is known."""
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    study = optuna.create_study(direction="maximize", sampler=sampler)
+    known, rows = distributions(spec.space), []
+    for number in range(trials):
+        trial = study.ask(known)
+        found = value(trial.params)
+        study.tell(trial, found)
+        rows.append(row(number, trial.params, found))
+    return rows
+
+
+def place(params, name):
+    """Where a value is in its range, from 0 to 1."""
+    entry, value = SPACE[name], params[name]
+    if entry.get("log"):
+        return math.log(value / entry["low"]) / math.log(entry["high"] / entry["low"])
+    return (value - entry["low"]) / (entry["high"] - entry["low"])
+
+
+def values_of(values):
+    """Trials in order with these values, None if pruned, and parameters that do not matter."""
+    random = np.random.default_rng(0)
+    return [
+        row(
+            number,
+            {
+                "learning_rate": float(10 ** random.uniform(-4, 0)),
+                "momentum": float(random.uniform(0, 0.9)),
+                "layers": int(random.integers(1, 4)),
+                **{f"neurons_{i}": int(random.integers(4, 65)) for i in (1, 2, 3)},
+                "batch_size": int(random.integers(16, 257)),
+                "activation": "relu",
+            },
+            value,
+        )
+        for number, value in enumerate(values)
+    ]
+
+
+SAMPLERS = {
+    "tpe": lambda seed: optuna.samplers.TPESampler(seed=seed),
+    "random": lambda seed: optuna.samplers.RandomSampler(seed=seed),
+}
+
+
+@pytest.mark.parametrize("sampler", SAMPLERS)
+@pytest.mark.parametrize("seed", range(2))
+def test_a_best_beyond_the_end_of_a_range_is_seen(sampler, seed):
+    """The larger the rate the better: its high end is the only one named, with the edit."""
+    spec = spec_of()
+    trials = {"tpe": 60, "random": 200}[sampler]
+    sampler = SAMPLERS[sampler](seed)
+    rows = searched(spec, lambda p: place(p, "learning_rate") ** 3, sampler, trials)
+    (found,) = ranges(spec, tables.trials(spec, rows))
+    assert found.facts["parameter"] == "learning_rate"
+    assert (found.facts["end"], found.facts["limit"]) == ("high", 1.0)
+    assert f"{found.facts['there']} of the {found.facts['best']} best trials" in found.text
+    assert "may lie above 1." in found.text
+    assert found.commands[0] == (
+        "sweep edit known 'learning_rate={ low = 0.0001, high = 10.0, log = true }'"
+    )
+
+
+@pytest.mark.parametrize("sampler", SAMPLERS)
+@pytest.mark.parametrize("seed", range(2))
+def test_a_best_within_the_ranges_is_left_alone(sampler, seed):
+    """Also where a sampler gathers near the best, and where nothing matters at all."""
+    spec, random = spec_of(), np.random.default_rng(seed)
+
+    def inner(params):
+        wrong = abs(place(params, "learning_rate") - 0.6) + abs(place(params, "momentum") - 0.4) / 3
+        return 1 - wrong + 0.01 * random.normal()
+
+    for value in (inner, lambda params: random.normal()):
+        rows = searched(spec, value, SAMPLERS[sampler](seed), 60)
+        assert list(ranges(spec, tables.trials(spec, rows))) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "end", "edit"),
+    [
+        ("learning_rate", "low", "learning_rate={ low = 1e-05, high = 1.0, log = true }"),
+        ("momentum", "high", "momentum={ low = 0.0, high = 0.95 }"),
+        ("layers", "high", "layers={ low = 1, high = 4 }"),
+        ("layers", "low", "layers={ low = 0, high = 3 }"),
+        ("batch_size", "high", "batch_size={ low = 16, high = 376 }"),
+        ("momentum", "low", None),
+    ],
+)
+def test_the_edit_extends_the_end(name, end, edit):
+    """By a factor of ten or by half; as far as the parameter's values go; none beyond their end."""
+    spec = spec_of()
+    rows = searched(
+        spec,
+        lambda p: place(p, name) if end == "high" else 1 - place(p, name),
+        optuna.samplers.TPESampler(seed=1),
+        60,
+    )
+    found = list(ranges(spec, tables.trials(spec, rows)))
+    typed = [shlex.split(each.commands[0]) for each in found]
+    assert typed == ([] if edit is None else [["sweep", "edit", "known", edit]])
+
+
+def test_widths_of_all_layers_are_one_key():
+    """neurons_1 and neurons_2 both at their end are one edit of neurons."""
+    spec = spec_of({**SPACE, "layers": 2})
+    rows = searched(
+        spec, lambda p: p["neurons_1"] + p["neurons_2"], optuna.samplers.TPESampler(seed=0), 80
+    )
+    (found,) = ranges(spec, tables.trials(spec, rows))
+    assert "'neurons={ low = 4, high = 128, log = true }'" in found.commands[0]
+
+
+@pytest.mark.parametrize("metric", ["accuracy", "log_loss"])
+def test_a_best_that_grew_to_the_end(metric):
+    """Twenty equal steps, whichever way is better: it was still getting better, and by how much."""
+    sign = 1 if metric == "accuracy" else -1
+    spec = spec_of(metric=metric)
+    rows = values_of([sign * i / 100 for i in range(20)])
+    (found,) = budget(spec, tables.trials(spec, rows))
+    assert found.text.startswith(
+        "The best was still getting better: trial 19 improved it with 0 of"
+    )
+    assert (found.facts["before"], found.facts["after"]) == (sign * 0.14, sign * 0.19)
+    assert found.facts["gain"] == pytest.approx(5 / 9.5)
+    assert found.commands == ("sweep extend known --trials 30", "sweep resume known")
+
+
+def test_a_best_that_was_found_early():
+    """Half of the trials brought nothing: enough."""
+    spec = spec_of()
+    rows = values_of([0.5, None] * 10 + [0.9] + [None, 0.8, 0.9] * 7)
+    (found,) = budget(spec, tables.trials(spec, rows))
+    assert found.text == (
+        "The budget was enough for this space: the last 21 of 42 trials, 50%, brought nothing "
+        "better than trial 20."
+    )
+    assert found.commands == ()
+
+
+def test_a_best_that_grew_by_next_to_nothing():
+    """A late improvement that is slight beside the lead over the median is no reason to go on."""
+    spec = spec_of()
+    rows = values_of([0.5] * 20 + [0.9] + [0.5] * 18 + [0.9001])
+    (found,) = budget(spec, tables.trials(spec, rows))
+    assert found.text.startswith("The budget was about enough.")
+    assert found.facts["gain"] < 0.001
+
+
+def test_too_few_to_tell():
+    """Nine complete trials are too few for a judgement of the budget, or of any range."""
+    spec = spec_of(wall_time=60.0)
+    table = tables.trials(spec, values_of([None] * 40 + [0.1 * i for i in range(9)]))
+    (found,) = advice(spec, table, spent="search.wall_time")
+    assert found.text.startswith("Only 9 of 49 trials came to their last epoch: too few")
+    assert found.commands == ("sweep extend known --wall-time 30", "sweep resume known")
+    assert advice(spec, tables.trials(spec, [])) == []
+    assert advice(spec, tables.trials(spec, values_of([None] * 5))) == []
+
+
+@pytest.mark.parametrize(
+    ("state", "rest"),
+    [
+        ("running", []),
+        ("stopped", ["sweep resume known"]),
+        ("complete", ["sweep extend known --trials 30", "sweep resume known"]),
+    ],
+)
+def test_what_to_type_depends_on_the_state(state, rest):
+    """An edit takes effect at once in a study that runs; one that ended has to go on for it. Of a
+    budget that is not spent nothing is said."""
+    spec = spec_of()
+    sampler = optuna.samplers.TPESampler(seed=0)
+    rows = searched(spec, lambda p: place(p, "learning_rate"), sampler)
+    rows += [
+        row(60 + i, {**each["params"], "learning_rate": 0.9}, None, outcome="diverged")
+        for i, each in enumerate(rows[:20])
+    ]
+    found = advice(spec, tables.trials(spec, rows), state)
+    assert {each.about for each in found} >= {"range", "failures"}
+    assert ("budget" in {each.about for each in found}) == (state == "complete")
+    typed = commands(found)
+    assert [command for command in typed if "edit" not in command] == rest
+    assert typed[: len(typed) - len(rest)] == [each for each in typed if "edit" in each]
+    assert len(set(typed)) == len(typed)
+
+
+def test_trials_that_break_a_constraint_are_no_best():
+    """The winner is the best of those that meet it, and so is what is said of the budget."""
+    spec = spec_of(constraints={"log_loss": {"high": 0.3}})
+    rows = values_of([0.5] * 5 + [0.6] + [0.5] * 14 + [0.99])
+    for each in rows:
+        each["constraints"] = [1.0 if each["value"] == 0.99 else 0.0]
+    (found,) = budget(spec, tables.trials(spec, rows))
+    assert found.facts["last_improvement"] == 5
+
+
+def test_rates_that_diverge_are_cut_off():
+    """All above 0.1 diverge: the edit ends the range at the largest rate that did not."""
+    spec = spec_of()
+    rows = values_of([0.9] * 50)
+    for each in rows:
+        if each["params"]["learning_rate"] > 0.1:
+            each |= {"state": "pruned", "outcome": "diverged", "value": None}
+    table = tables.trials(spec, rows)
+    (found,) = failures(spec, table)
+    bad = int((table["params_learning_rate"] > 0.1).sum())
+    good = table.loc[table["params_learning_rate"] <= 0.1, "params_learning_rate"].max()
+    assert (found.facts["count"], found.facts["above"], found.facts["others_above"]) == (
+        bad,
+        bad,
+        0,
+    )
+    assert found.facts["learning_rate"] == good
+    edit = f"learning_rate={{ low = 0.0001, high = {good:.3g}, log = true }}"
+    assert found.commands == (f"sweep edit known '{edit}'",)
+
+
+def test_trials_that_diverge_whatever_their_rate():
+    """No range of rates would have saved them, and none is proposed."""
+    spec = spec_of()
+    rows = values_of([0.9] * 50)
+    for each in rows[::2]:
+        each |= {"state": "pruned", "outcome": "diverged", "value": None}
+    (found,) = failures(spec, tables.trials(spec, rows))
+    assert found.text.startswith("25 of 50 trials diverged")
+    assert found.commands == ()
+
+
+def test_failures_are_told_by_cause():
+    """Each outcome with its count and what to do; of errors the one that most had."""
+    spec = spec_of()
+    rows = values_of([0.9] * 40)
+    trace = "Traceback (most recent call last):\n  File 1\nValueError: {}\n"
+    causes = [("error", trace.format("often"))] * 3 + [("error", trace.format("once"))]
+    causes += [("timeout", None)] * 2 + [("worker_lost", "gone"), ("out_of_memory", None)]
+    causes += [("killed", None)]
+    for each, (outcome, error) in zip(rows, causes, strict=False):
+        each |= {"state": "failed", "outcome": outcome, "error": error, "value": None}
+    found = {each.facts["outcome"]: each for each in failures(spec, tables.trials(spec, rows))}
+    assert {name: each.facts["count"] for name, each in found.items()} == {
+        "error": 4,
+        "timeout": 2,
+        "worker_lost": 1,
+        "out_of_memory": 1,
+        "killed": 1,
+    }
+    assert found["error"].text == (
+        "4 of 40 trials ended in an error, 3 of them in: ValueError: often"
+    )
+    assert "train.time_limit" in found["timeout"].text
+    assert "search.max_parameters" in found["out_of_memory"].text
+    assert "sweep show known --ledger" in found["worker_lost"].text
+
+
+@pytest.mark.parametrize("sampler", SAMPLERS)
+def test_what_mattered(sampler):
+    """The one parameter that makes the value has most of the importance; with few trials nothing
+    is said."""
+    spec = spec_of()
+    rows = searched(spec, lambda p: -abs(place(p, "learning_rate") - 0.6), SAMPLERS[sampler](0), 80)
+    found = importances(spec, rows)
+    assert next(iter(found)) == "learning_rate"
+    assert found["learning_rate"] > 0.5
+    assert sum(found.values()) == pytest.approx(1)
+    assert importances(spec, rows[:29]) == {}
+
+
+def test_nothing_mattered():
+    """A study of constants, or of equal values, has no importances."""
+    spec = spec_of({"learning_rate": 0.1})
+    assert importances(spec, [row(i, {}, 0.5) for i in range(40)]) == {}
+
+
+def test_the_commands_do_what_they_say(tmp_path, monkeypatch):
+    """A study whose rates end too low: what it advises can be typed as it is, and is then so."""
+    monkeypatch.setenv("SWEEP_STORE", str(tmp_path / "sweep.db"))
+    monkeypatch.setenv("SWEEP_BACKEND", "serial")
+    monkeypatch.delenv("COLUMNS", raising=False)
+    record = studyfile.to_json(small(tmp_path, trials=40, pruner="none"))
+    record["space"] |= {"learning_rate": {"low": 1e-6, "high": 1e-3, "log": True}}
+    record["space"] |= {"optimizer": "sgd", "layers": 0, "activation": "relu", "batch_size": 16}
+    record["space"] |= {"initializer": "zeros"}  # so that the rate alone decides
+    record["train"] |= {"metric": "log_loss"}
+    study = finish(studyfile.from_json(record), tmp_path / "sweep.db")
+    before = study.best.value
+    (found,) = (each for each in study.advice() if each.about == "range")
+    assert found.facts["parameter"] == "learning_rate"
+    assert found.record() in study.summary()["advice"]
+    for command in found.commands:
+        done = CliRunner().invoke(app, shlex.split(command)[1:])
+        assert done.exit_code == 0, done.output
+    longer = load("small", tmp_path / "sweep.db")
+    assert len(longer.trials) == 60
+    assert longer.state == "complete"
+    rates = longer.trials["params_learning_rate"]
+    assert rates.iloc[:40].max() <= 1e-3 < rates.iloc[40:].max()
+    assert longer.best.value < before
+    assert "high = 0.01" not in " ".join(c for each in longer.advice() for c in each.commands)

@@ -1,0 +1,81 @@
+"""How a study stands: the same figures as its tables, without them."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from sweep import overview as overviews
+from sweep import studyfile
+from sweep.overview import overview, spent_budget
+from sweep.store import Store
+from tests.sweep.studies import SMALL, finish, small, write
+
+
+def test_the_same_as_the_tables(tmp_path):
+    """State, counts and best are those of the study as it is loaded."""
+    study = finish(small(tmp_path), tmp_path / "s.db")
+    with Store(tmp_path / "s.db", read_only=True) as record:
+        found = overview(record, "small")
+    assert (found.state, found.counts) == (study.state, study.counts)
+    assert (found.best, found.value) == (study.best.number, study.best.value)
+    assert found.test == study.best.test
+    assert found.begun == 24
+    assert found.budget is study.budget is None
+    assert found.left is None
+    assert found.rate > 0
+
+
+@pytest.mark.parametrize(
+    ("limit", "budget"),
+    [
+        ("wall_time = 1e-9", "search.wall_time"),
+        ("cpu_time = 1e-9", "search.cpu_time"),
+        ("flops = 1e5", "search.flops"),
+        ("flops = 1e15", None),
+        ("wall_time = 1e6", None),
+    ],
+)
+def test_which_budget_ended_a_study(tmp_path, limit, budget):
+    """The budget that kept trials from beginning is named by its key, and no other."""
+    text = f"{SMALL}{limit}\n"
+    study = finish(studyfile.load(write(tmp_path, text)), tmp_path / "s.db")
+    assert study.state == "complete"
+    assert (study.budget, sum(study.counts.values()) < 24) == (budget, budget is not None)
+
+
+def test_a_space_that_is_exhausted_is_no_budget(tmp_path):
+    """A study that ran out of configurations is complete, whatever it might have spent."""
+    text = '[data]\nsource = "sklearn:iris"\n[space]\nneurons = [2, 3]\n[train]\nepochs = 1\n'
+    text += "[search]\ntrials = 9\nflops = 1e12\nsampler = 'random'\n"
+    for more in ("", "sampler = 'grid'"):
+        changed = text.replace("sampler = 'random'", more or "sampler = 'random'")
+        folder = tmp_path / (more[-5:-1] or "random")
+        folder.mkdir()
+        study = finish(studyfile.load(write(folder, changed)), folder / "s.db")
+        assert study.counts["complete"] == 2
+        assert study.budget is None
+
+
+def trial(number, outcome="finished", seconds=None, **columns):
+    then = None if seconds is None else NOW + timedelta(seconds=seconds)
+    return {"number": number, "outcome": outcome, "datetime_complete": then, **columns}
+
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+def test_refused_trials_count_towards_nothing(tmp_path):
+    """Duplicates and networks that are too large are no trials of the limit."""
+    rows = [trial(0), trial(1, "duplicate"), trial(2, "too_large"), trial(3, None)]
+    assert [row["number"] for row in overviews.begun(rows)] == [0, 3]
+    spec = small(tmp_path, trials=4)
+    assert spent_budget(spec, rows, []) is None
+
+
+def test_the_rate_is_of_the_last_session():
+    """What earlier sessions did does not count, and before it is ready there is no rate."""
+    trials = [trial(i, seconds=i) for i in range(10)]
+    session = {"ready": NOW + timedelta(seconds=4.5), "ended": None}
+    assert overviews._rate(trials, session, NOW + timedelta(seconds=9.5)) == 1.0
+    assert overviews._rate(trials, session | {"ready": None}, NOW) is None
+    assert overviews._rate(trials, session, NOW) is None

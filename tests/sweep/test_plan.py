@@ -1,0 +1,91 @@
+"""The plan of a study: what it says is what then comes."""
+
+import tomllib
+from dataclasses import replace
+
+import pytest
+
+from sweep import studyfile
+from sweep.plan import SAMPLE, plan
+from sweep.results import load
+from sweep.spec import StudySpec
+from tests.sweep.studies import SMALL, finish, small, write
+
+CASES = {
+    "hyperband": "",
+    "successive halving": 'pruner = "successive_halving"',
+    "promotion": 'pruner = "promotion"',
+    "median": 'pruner = "median"',
+    "nothing pruned": 'pruner = "none"',
+    "few trials": "max_parameters = 100",
+    "one after the other": 'pruner = "wilcoxon"\nreplicates = 3',
+    "several objectives": 'sampler = "nsga2"\npruner = "none"\nobjectives = ["accuracy", "flops"]',
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_what_is_planned_comes(tmp_path, case):
+    """The first trials of a study are those of its plan, at the costs that it predicted."""
+    text = SMALL.replace("workers = 4", f"workers = 5\n{CASES[case]}")
+    spec = studyfile.load(write(tmp_path, text))
+    found = plan(spec)
+    study = finish(spec, tmp_path / "s.db")
+    trials = study.trials.set_index("number")
+    for first in found.first:
+        for name, value in first.params.items():
+            if not trials.isna().loc[first.number, f"params_{name}"]:
+                assert trials.loc[first.number, f"params_{name}"] == value
+        assert trials.loc[first.number, "predicted_cost"] == first.predicted_cost
+    assert 0 <= found.least <= 1
+    assert (found.least == 1) == ('pruner = "none"' in text)
+    assert found.record()["least_seconds"] <= found.record()["most_seconds"]
+
+
+def test_constants_cost_what_they_cost(tmp_path):
+    """Where there is one configuration, the mean over the space is its own cost."""
+    spec = small(tmp_path).model_copy(update={"space": StudySpec.model_fields["space"].default})
+    found = plan(spec)
+    assert found.seconds == pytest.approx(found.first[0].predicted_cost, rel=1e-12)
+
+
+def test_the_trials_of_another_study(tmp_path):
+    """A plan with a warm start proposes what the study will, from the store that it will have."""
+    finish(studyfile.with_name(small(tmp_path), "old"), tmp_path / "s.db")
+    write(tmp_path, SMALL + 'warm_start = "old"\n')
+    spec = studyfile.load(tmp_path, ['name="new"', "search.trials=6"])
+    found = plan(spec, str(tmp_path / "s.db"))
+    finish(spec, tmp_path / "s.db")
+    trials = load("new", tmp_path / "s.db").trials.set_index("number")
+    assert [first.predicted_cost for first in found.first] == list(trials["predicted_cost"][:5])
+    cold = spec.model_copy(update={"search": spec.search.model_copy(update={"warm_start": None})})
+    assert found.first != plan(cold).first
+
+
+def test_a_trainer_of_the_users_own(tmp_path):
+    """Of it no operations and no bytes are known, and its code is not run."""
+    text = '[data]\nsource = "sklearn:iris"\n[space]\nrate = { low = 0.1, high = 1.0 }\n'
+    text += '[train]\nfunction = "no.such:train"\nepochs = 3\n'
+    found = plan(studyfile.load(write(tmp_path, text)))
+    assert found.flops is None
+    assert found.record()["most_flops"] is None
+    assert found.seconds == 3.0
+
+
+def test_operations_are_of_all_replicates(tmp_path):
+    """A study with replicates takes as many times the operations, seconds and no more memory."""
+    one, three = (plan(small(tmp_path, replicates=n)) for n in (1, 3))
+    assert three.flops == pytest.approx(3 * one.flops)
+    assert three.seconds == pytest.approx(3 * one.seconds)
+    assert three.worker_bytes == one.worker_bytes
+    assert SAMPLE >= 64
+
+
+def test_the_question_in_full(tmp_path):
+    """The study file that a plan writes out asks the same question as the file it was made from."""
+    spec = small(tmp_path)
+    text = studyfile.to_toml(spec)
+    file = tmp_path / "full.toml"
+    file.write_text(text)
+    assert studyfile.load(file) == spec
+    assert tomllib.loads(text)["search"]["workers"] == 4
+    assert replace(plan(spec)).spec == spec
