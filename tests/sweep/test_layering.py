@@ -131,7 +131,6 @@ ORDER = [
     "sweep.advice.failures",
     "sweep.advice.ranges",
     "sweep.advice",
-    "sweep.plan",
     "sweep.doctor.finding",
     "sweep.doctor.installation",
     "sweep.doctor.machine",
