@@ -1,6 +1,7 @@
 """A study's results: pandas tables, the Optuna study, the best model."""
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -175,7 +176,11 @@ class Study:
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         directions = [direction(name) for name in self.spec.objectives]
         study = optuna.create_study(study_name=self.name, directions=directions)
-        curves = self.epochs.groupby("trial")
+        epochs = self.epochs.dropna(subset="validation_metric")
+        curves: dict[int, dict[int, float]] = defaultdict(dict)
+        columns = (epochs[name] for name in ("trial", "epoch", "validation_metric"))
+        for trial, epoch, value in zip(*columns, strict=True):
+            curves[trial][epoch] = value
         known = distributions(self.spec.space)
         study.add_trials(_frozen_trial(self.spec, row, known, curves) for row in self._trial_rows())
         return study
@@ -287,19 +292,18 @@ def load(name: str, store: str | Path | Location | None = None) -> Study:
 
 
 def _frozen_trial(
-    spec: StudySpec, row: Row, known: dict[str, BaseDistribution], curves: Any
+    spec: StudySpec,
+    row: Row,
+    known: dict[str, BaseDistribution],
+    curves: Mapping[int, dict[int, float]],
 ) -> FrozenTrial:
     params = active(spec.space, row["params"])
-    values: dict[int, float] = {}
-    if row["number"] in curves.groups:
-        curve = curves.get_group(row["number"]).dropna(subset="validation_metric")
-        values = dict(zip(curve["epoch"], curve["validation_metric"], strict=True))
     return create_trial(
         state=TrialState[tables.STATES[row["state"]]],
         values=_values(row),
         params=params,
         distributions={name: known[name] for name in params},
-        intermediate_values=values,
+        intermediate_values=curves.get(row["number"], {}),
         user_attrs={"outcome": row["outcome"]},
     )
 

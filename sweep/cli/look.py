@@ -129,7 +129,7 @@ def _print_lines(study: "Overview") -> None:
     if study.budget is not None:
         print(f"  budget   {study.budget} is spent: sweep extend {spec.name} gives it more")
     if session is not None and session["ended"] is None and study.state in ("running", "paused"):
-        cpus = "" if session["cpus"] is None else f", {session['cpus']} CPUs"
+        cpus = {None: "", 1: ", one CPU"}.get(session["cpus"], f", {session['cpus']} CPUs")
         print(f"  process  {session['pid']} on {session['host']}{cpus}")
     if study.rate and study.state == "running":
         left = "" if study.left is None else f"; about {_duration(study.left)} left"
