@@ -10,7 +10,7 @@ import pytest
 from sklearn.datasets import load_diabetes, load_iris
 
 import sweep
-from sweep import plots, studyfile
+from sweep import plots, studyfile, tables
 from sweep.errors import StudyNotFound, SweepError, UsageError
 from sweep.loop import Opened
 from sweep.results import load
@@ -239,3 +239,27 @@ def test_a_trainer_of_ones_own_gets_no_verdict(tmp_path):
     study = finish(studyfile.from_json(record), tmp_path / "sweep.db", allow_code=True)
     with pytest.raises(UsageError, match=r"tests\.sweep\.trainers:plain.*study\.epochs"):
         _ = study.diagnoses
+
+
+@pytest.mark.parametrize(
+    ("cell", "written"),
+    [
+        ("=1+2", "'=1+2"),
+        ("@sum(a)", "'@sum(a)"),
+        ("-cmd", "'-cmd"),
+        (" +x", "' +x"),
+        ("\tx", "'\tx"),
+        ("-5", "-5"),
+        ("+1e3", "+1e3"),
+        ("a=b", "a=b"),
+        ("", ""),
+        (-5, -5),
+    ],
+)
+def test_cells_that_a_spreadsheet_would_compute(cell, written):
+    """They and such names get an apostrophe; numbers, other texts and gaps stay as they are."""
+    frame = pd.DataFrame({"x": [cell, None, "y"]}, dtype=object)
+    found = tables.guarded(frame)["x"]
+    assert found[[0, 2]].tolist() == [written, "y"]
+    assert pd.isna(found[1])
+    assert tables.guarded(pd.DataFrame({"=x": [1]})).columns.tolist() == ["'=x"]
