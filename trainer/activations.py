@@ -21,6 +21,9 @@ GELU_SLOPE, GELU_CUBIC = math.sqrt(2 / math.pi), 0.044715
 MISH_LIMIT = 20
 """Above it, mish(z) is z to float64's precision, and exp(2 z) still fits float32."""
 
+ZERO = np.zeros((), np.float32)
+"""As an array of no dimension: NumPy takes 0.2 us more a call to make one of Python's 0."""
+
 SMALL = 2048
 """Numbers up to which a ufunc that converts what it writes costs more than a slower one."""
 
@@ -75,7 +78,7 @@ def signum_derivative(z: np.ndarray) -> None:
 
 def relu(z: np.ndarray, out: np.ndarray) -> None:
     """Write max(z, 0)."""
-    np.maximum(z, 0, out=out)
+    np.maximum(z, ZERO, out=out)
 
 
 def relu_derivative(outputs: np.ndarray) -> None:
@@ -83,7 +86,7 @@ def relu_derivative(outputs: np.ndarray) -> None:
     if outputs.size < SMALL:
         np.sign(outputs, out=outputs)  # the same of what is not negative, in a third of the time
     else:
-        np.greater(outputs, 0, out=outputs)
+        np.greater(outputs, ZERO, out=outputs)
 
 
 def leaky_relu(z: np.ndarray, out: np.ndarray) -> None:

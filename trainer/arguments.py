@@ -11,8 +11,9 @@ AT_LEAST = {0: "an integer of at least 0", 1: "a positive integer"}
 def check_type(name: str, value: object, kind: type) -> None:
     """Raise ValueError if an argument is not of a class of ours."""
     if not isinstance(value, kind):
-        found = type(value).__name__
-        raise ValueError(f"{name} must be a {kind.__name__}, not of the type {found}")
+        raise ValueError(
+            f"{name} must be a {kind.__name__}, not of the type {type(value).__name__}"
+        )
 
 
 def is_whole(value: object) -> bool:
@@ -20,10 +21,18 @@ def is_whole(value: object) -> bool:
     return type(value) is int or isinstance(value, np.integer)
 
 
+def shown(value: object) -> str:
+    """A value in a message: a number of NumPy's as what it is, and that this is what is wrong."""
+    if isinstance(value, np.generic):
+        return f"{value.item()!r} of NumPy's type {value.dtype}; use .item()"
+    return repr(value)
+
+
 def check_integer(name: str, value: Any, least: int) -> None:
     """Raise ValueError if an argument is no integer, or below `least`, 0 or 1."""
     if not is_whole(value) or value < least:
-        raise ValueError(f"{name} must be {AT_LEAST[least]}, not {value!r}")
+        plain = value.item() if isinstance(value, np.generic) else value
+        raise ValueError(f"{name} must be {AT_LEAST[least]}, not {plain!r}")
 
 
 def check_numbers(name: str, array: np.ndarray, columns: str) -> None:

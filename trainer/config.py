@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 
 from trainer.activations import ACTIVATIONS
-from trainer.arguments import AT_LEAST
+from trainer.arguments import AT_LEAST, shown
 from trainer.embeddings import EMBEDDINGS
 from trainer.initializers import INITIALIZERS
 from trainer.losses import LOSSES
@@ -191,17 +191,17 @@ def _check_numbers(config: TrainConfig) -> None:
         )
     if config.batch_size != "full" and not _is_integer(config.batch_size, 1):
         raise ValueError(
-            f'batch_size must be a positive integer or "full", not {config.batch_size!r}'
+            f'batch_size must be a positive integer or "full", not {shown(config.batch_size)}'
         )
     for field, least in _INTEGERS.items():
         if not _is_integer(value := getattr(config, field), least):
-            raise ValueError(f"{field} must be {AT_LEAST[least]}, not {value!r}")
+            raise ValueError(f"{field} must be {AT_LEAST[least]}, not {shown(value)}")
     for field, (fits, allowed) in _NUMBERS.items():
         value = getattr(config, field)
         if value is None and field in _OPTIONAL:
             continue
         if type(value) not in (int, float) or not math.isfinite(value) or not fits(value):
-            raise ValueError(f"{field} must be {allowed}, not {value!r}")
+            raise ValueError(f"{field} must be {allowed}, not {shown(value)}")
 
 
 def _check_names(config: TrainConfig) -> None:

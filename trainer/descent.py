@@ -10,7 +10,7 @@ from trainer.batches import Batch, Batches
 from trainer.config import TrainConfig
 from trainer.dataset import Dataset, encode
 from trainer.lbfgs import lbfgs
-from trainer.memory import aligned, aligned_copy, blocks, flush_subnormals
+from trainer.memory import aligned, blocks, flush_subnormals
 from trainer.passes import Pass
 from trainer.prediction import build_network, judge, loss_functions
 from trainer.state import TrainState
@@ -19,16 +19,15 @@ from trainer.updates import Updates
 
 
 class Descent:
-    """The working memory of one training: copies of what it starts from, and every buffer."""
+    """The working memory of one training: the arrays of its state, which it moves, and buffers."""
 
     def __init__(self, config: TrainConfig, dataset: Dataset, state: TrainState) -> None:
         self.config, self.dataset = config, dataset
         self.loss, self.loss_gradient = loss_functions(config)
         self.steps = state.steps
         self.learning_rate = config.learning_rate
-        self.parameters = aligned_copy(state.parameters if state.current is None else state.current)
-        self.moments = {name: aligned_copy(moment) for name, moment in state.moments.items()}
-        self.average = None if state.average is None else aligned_copy(state.average)
+        self.parameters = state.parameters if state.current is None else state.current
+        self.moments, self.average = state.moments, state.average
         n_inputs, n_outputs = dataset.n_inputs, dataset.n_outputs
         self.network = build_network(config, self.parameters, n_inputs, n_outputs)
         self.judged = self.network
@@ -105,27 +104,23 @@ class Descent:
         learning_rate: float,
         rng: np.random.Generator | None,
     ) -> tuple[float, float]:
-        """A step for each batch of these rows.
+        """A step for each batch of these rows, at a learning rate that warms up step by step.
 
         Returns the loss summed over them and the sum of the squares of the gradients' norms.
         """
         squares = 0.0
         for batch in batches.gather(rows, rng):
-            self.learning_rate = self._warmed(learning_rate)
+            self.learning_rate = learning_rate
+            if self.steps < self.warmup_steps:
+                self.learning_rate *= min(1.0, (self.steps + 1) / self.warmup_steps)
             squares += self._step(run, batch, rng)
             if not math.isfinite(squares):
                 return math.nan, squares
         return batches.loss(self.loss, len(rows)), squares
 
-    def _warmed(self, learning_rate: float) -> float:
-        """The learning rate of the next step: linear in the steps as long as it warms up."""
-        if self.steps >= self.warmup_steps:
-            return learning_rate
-        return learning_rate * min(1.0, (self.steps + 1) / self.warmup_steps)
-
     def _step(self, run: Pass, batch: Batch, rng: np.random.Generator | None) -> float:
         """One update; the square of the gradient's norm."""
-        if self.config.dropout and rng is not None:
+        if rng is not None and self.config.dropout:
             run.drop(self.config.dropout, rng)
         self._differentiate(run, batch)
         self.steps += 1

@@ -13,6 +13,10 @@ LEAST_LOG_VARIANCE = math.log(1e-6)
 """Of `gaussian_nll`, as in PyTorch's GaussianNLLLoss."""
 
 
+LEAST_LOG_PROBABILITY = np.array(-50, np.float32)
+"""Of `softmax_cross_entropy`."""
+
+
 def softmax_cross_entropy(
     outputs: np.ndarray,
     targets: np.ndarray,
@@ -23,7 +27,7 @@ def softmax_cross_entropy(
     # Reductions by their ufuncs cost half of those by their methods on small arrays.
     np.subtract(outputs, np.maximum.reduce(outputs), out=gradient)
     # No smaller probability matters, and subnormal ones make the matrix products crawl.
-    np.maximum(gradient, -50.0, out=gradient)
+    np.maximum(gradient, LEAST_LOG_PROBABILITY, out=gradient)
     np.exp(gradient, out=gradient)
     gradient /= np.add.reduce(gradient)
     gradient -= targets
@@ -141,4 +145,5 @@ def gaussian_nll(
 
 
 def _scale(gradient: np.ndarray, weights: np.ndarray | None, factor: float) -> None:
-    gradient *= factor if weights is None else weights * factor
+    # A Python number would take 0.2 us more a call.
+    gradient *= np.array(factor, gradient.dtype) if weights is None else weights * factor

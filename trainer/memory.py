@@ -17,6 +17,13 @@ def aligned(shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
     return memory[start : start + size].view(dtype).reshape(shape)
 
 
+def zeros(shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
+    """Zeros that start at a multiple of 64 bytes."""
+    array = aligned(shape, dtype)
+    array.fill(0)
+    return array
+
+
 def aligned_copy(array: np.ndarray) -> np.ndarray:
     """A copy that starts at a multiple of 64 bytes."""
     copy = aligned(array.shape, array.dtype)

@@ -8,7 +8,7 @@ import numpy as np
 
 from trainer.activations import Activation
 from trainer.initializers import INITIALIZERS
-from trainer.memory import aligned_copy
+from trainer.memory import aligned_copy, zeros
 from trainer.norms import EPSILON, Norm
 
 
@@ -29,22 +29,28 @@ def initial_parameters(
     initializer: str,
     rng: np.random.Generator,
     norm: Norm | None = None,
+    dtype: str = "float64",
 ) -> np.ndarray:
-    """A flat float64 vector of random weights and zero biases; norms start as the identity.
+    """A flat vector of random weights and zero biases; norms start as the identity.
 
     `"auto"` takes for each layer the initializer of its own activation; the last layer's is the
-    identity, so it takes "glorot_uniform".
+    identity, so it takes "glorot_uniform". Weights are drawn in float64, a layer at a time.
     """
-    parts = []
+    flat = zeros((parameter_count(sizes, norm),), np.dtype(dtype))
     suited = [*(activation.initializer for activation in activations), "glorot_uniform"]
+    start = 0
     for name, (n_in, n_out) in zip(suited, pairwise(sizes), strict=True):
         draw = INITIALIZERS[name if initializer == "auto" else initializer]
-        parts += [draw(n_in, n_out, rng).ravel(), np.zeros(n_out)]
+        flat[start : start + n_in * n_out] = draw(n_in, n_out, rng).ravel()
+        start += (n_in + 1) * n_out
     if norm is not None:
-        pairs = [part for n in sizes[1:-1] for part in (np.ones(n), np.zeros(n))]
-        statistics = [part for n in sizes[1:-1] for part in (np.zeros(n), np.ones(n))]
-        parts += [*pairs, *(statistics if norm.running else [])]
-    return np.concatenate(parts)
+        for n in sizes[1:-1]:
+            flat[start : start + n] = 1  # scales, then shifts
+            start += 2 * n
+        for n in sizes[1:-1] if norm.running else ():
+            flat[start + n : start + 2 * n] = 1  # means, then variances
+            start += 2 * n
+    return flat
 
 
 class Views(NamedTuple):

@@ -175,11 +175,12 @@ def adam(
     With a vector "largest" among them it is AMSGrad, which divides by the largest v so far (Reddi
     et al. 2018, arXiv:1904.09237, algorithm 2), as in PyTorch with Adam's bias corrections.
     """
+    dtype = gradient.dtype  # of arrays in place of numbers, which NumPy takes 0.2 us longer for
     first, second = moments["first"], moments["second"]
-    first *= beta1
+    first *= np.array(beta1, dtype)
     first += gradient
     np.square(gradient, out=gradient)
-    second *= beta2
+    second *= np.array(beta2, dtype)
     second += gradient
     if "largest" in moments:
         second = np.maximum(moments["largest"], second, out=moments["largest"])
@@ -187,9 +188,9 @@ def adam(
     mean = (1 - beta1) / (1 - beta1**step)
     deviation = math.sqrt((1 - beta2) / (1 - beta2**step))
     np.sqrt(second, out=gradient)
-    gradient += EPSILON / deviation
+    gradient += np.array(EPSILON / deviation, dtype)
     np.divide(first, gradient, out=gradient)
-    gradient *= learning_rate * mean / deviation
+    gradient *= np.array(learning_rate * mean / deviation, dtype)
     parameters -= gradient
 
 

@@ -1,12 +1,13 @@
 """What a training has come to: enough to go on from, and to predict with."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from trainer.config import TrainConfig
 from trainer.embeddings import Embedding
+from trainer.memory import aligned_copy
 from trainer.progress import Progress
 
 
@@ -44,6 +45,16 @@ class TrainState:
 
     config: TrainConfig | None = None
     """What it was last trained under, so that what has changed since can be named, if known."""
+
+    def copy(self) -> "TrainState":
+        """The same in arrays of its own, for training to move."""
+        return replace(
+            self,
+            parameters=aligned_copy(self.parameters),
+            moments={name: aligned_copy(moment) for name, moment in self.moments.items()},
+            current=None if self.current is None else aligned_copy(self.current),
+            average=None if self.average is None else aligned_copy(self.average),
+        )
 
     @property
     def arrays(self) -> dict[str, np.ndarray]:

@@ -14,7 +14,7 @@ from trainer.dataset import Dataset, Split, check_classes, check_fit
 from trainer.descent import Descent
 from trainer.embeddings import EMBEDDINGS, Embedding
 from trainer.layout import check_state, layout
-from trainer.memory import aligned_copy
+from trainer.memory import aligned_copy, zeros
 from trainer.network import initial_parameters
 from trainer.prediction import layer_sizes, n_features, norm
 from trainer.progress import Progress, has_ended, learning_rate, observe
@@ -82,15 +82,16 @@ def train(
     seed = int(seed)
     if state is None:
         check_classes(dataset)
-        state = initial_state(config, dataset, seed)
-    check_state(config, dataset, state)
+    else:
+        check_state(config, dataset, state)
+    completed = 0 if state is None else state.epoch
     until = config.epochs if until is None else until
-    if not is_whole(until) or not state.epoch <= until <= config.epochs:
+    if not is_whole(until) or not completed <= until <= config.epochs:
         raise ValueError(
-            f"until must be from {state.epoch}, the epochs completed, to {config.epochs}, "
+            f"until must be from {completed}, the epochs completed, to {config.epochs}, "
             f"the epochs configured, and an integer, not {until!r}"
         )
-    return _epochs(config, dataset, seed, state, until)
+    return _epochs(config, dataset, seed, state, int(until))
 
 
 def run(
@@ -130,7 +131,7 @@ def kept(config: TrainConfig, records: Sequence[EpochRecord]) -> EpochRecord | N
 
 
 def initial_state(config: TrainConfig, dataset: Dataset, seed: int) -> TrainState:
-    """The state before the first epoch."""
+    """The state before the first epoch, in arrays that start at multiples of 64 bytes."""
     embedding = None
     if config.embedding != "none":
         kind = EMBEDDINGS[config.embedding]
@@ -142,20 +143,20 @@ def initial_state(config: TrainConfig, dataset: Dataset, seed: int) -> TrainStat
     activations = [ACTIVATIONS[name] for name in config.activations]
     rng = _generator(seed, INITIAL_WEIGHTS)
     parameters = initial_parameters(
-        sizes, activations, config.initializer, rng, norm(config)
-    ).astype(config.dtype)
+        sizes, activations, config.initializer, rng, norm(config), config.dtype
+    )
     shapes = layout(config, n_inputs, dataset.n_outputs)
     return TrainState(
         0,
         0,
         parameters,
         moments={
-            name.removeprefix("moments."): np.zeros(shape, config.dtype)
+            name.removeprefix("moments."): zeros(shape, parameters.dtype)
             for name, shape in shapes.items()
             if name.startswith("moments.")
         },
-        current=parameters if "current" in shapes else None,
-        average=parameters if "average" in shapes else None,
+        current=aligned_copy(parameters) if "current" in shapes else None,
+        average=aligned_copy(parameters) if "average" in shapes else None,
         embedding=embedding,
         config=config,
     )
@@ -171,8 +172,10 @@ def _generator(seed: int, *stream: int) -> np.random.Generator:
 
 
 def _epochs(
-    config: TrainConfig, dataset: Dataset, seed: int, state: TrainState, until: int
+    config: TrainConfig, dataset: Dataset, seed: int, state: TrainState | None, until: int
 ) -> Generator[EpochRecord, None, TrainState]:
+    # What was given may be freed, if no one else holds it, before there is working memory.
+    state = initial_state(config, dataset, seed) if state is None else state.copy()
     epoch, diverged, progress = state.epoch, state.diverged, state.progress
     inner = config
     if (embedding := state.embedding) is not None:
@@ -184,8 +187,8 @@ def _epochs(
         )
         dataset = replace(dataset, train=train, validation=validation, test=None)
     descent = Descent(inner, dataset, state)
-    best = aligned_copy(state.parameters) if config.patience else None
-    del state  # copied; three vectors of parameters fewer in memory, if no one else holds it
+    best = state.parameters if config.patience else None
+    del state  # under `ema`, a vector of parameters fewer in memory
     while epoch < until and not diverged and not has_ended(config, progress):
         started = time.perf_counter()
         order = epoch_order(seed, epoch, len(dataset.train.x))

@@ -191,6 +191,12 @@ class PostgreSQL:
             connect_args={**given, "application_name": this_process().application_name},
         )
 
+        @event.listens_for(self._engine, "do_connect")
+        def open_one(dialect: Any, record: Any, arguments: list[Any], options: Any) -> Any:
+            from sweep.store.silence import Connection as Impatient  # SQLite needs no psycopg
+
+            return Impatient.connect(*arguments, **options)
+
         @event.listens_for(self._engine, "connect")
         def configure(connection: Any, _: Any) -> None:
             for setting in _SETTINGS:

@@ -73,13 +73,15 @@ class Proxy(socketserver.ThreadingUnixStreamServer):
     """Stands between clients and the server, and passes on all but what it is told to lose.
 
     After `lose_commits(n)` the next `n` commits reach the server, but their acknowledgements do
-    not come back: the connection is closed instead.
+    not come back: the connection is closed instead. With `mutes_next`, the next connection that is
+    used stays open, and nothing more comes back on it.
     """
 
     def __init__(self, server: Path, folder: Path) -> None:
         super().__init__(str(folder / server.name), _Relay)
         self.server, self.folder = str(server), folder
         self.left = 0
+        self.mutes_next = False
         self._taking = threading.Lock()
 
     def lose_commits(self, number: int) -> None:
@@ -96,7 +98,7 @@ class _Relay(socketserver.BaseRequestHandler):
     server: Proxy
 
     def handle(self) -> None:
-        client, lost = self.request, False
+        client, lost, mute = self.request, False, False
         with socket.socket(socket.AF_UNIX) as server:
             server.connect(self.server.server)
             other = {client: server, server: client}
@@ -105,6 +107,10 @@ class _Relay(socketserver.BaseRequestHandler):
                     data = _receive(source)
                     if not data or (lost and source is server):
                         return
+                    if source is client and self.server.mutes_next:
+                        self.server.mutes_next, mute = False, True
+                    if mute and source is server:
+                        continue
                     if source is client and data.endswith(b"COMMIT\0"):
                         lost = self.server.loses_one()
                     other[source].sendall(data)

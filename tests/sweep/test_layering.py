@@ -89,6 +89,7 @@ ORDER = [
     "sweep.store.schema",
     "sweep.store.lease",
     "sweep.store.location",
+    "sweep.store.silence",
     "sweep.store.databases",
     "sweep.store.migrations",
     "sweep.store.patience",

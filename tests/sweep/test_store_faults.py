@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from sweep.errors import StoreError, StudyLocked
-from sweep.store import Batch, Store, patience, schema
+from sweep.store import Batch, Store, patience, schema, silence
 from tests.sweep.records import claim, epoch, event, rewrite, trial
 
 
@@ -70,6 +70,22 @@ def test_a_commit_whose_answer_is_lost_is_not_done_twice(database, proxy):
         assert proxy.left == 0
         assert store.study("study")["state"] == "stopped"
         assert claim(store).token == 2
+
+
+def test_a_server_that_says_nothing_is_given_up(database, proxy, monkeypatch):
+    """Its connection stays open, as that of a server that was stopped; what was asked for is asked
+    for again on another one, and happens once."""
+    with Store(through(proxy, database)) as store:
+        lease = claim(store)
+        store.write(lease, step(0))
+        monkeypatch.setattr(silence, "SECONDS", 0.3)
+        proxy.mutes_next = True
+        store.write(lease, step(1))
+        assert not proxy.mutes_next
+        assert numbers(store, lease) == [0, 1]
+        proxy.mutes_next = True
+        assert store.study("study")["state"] == "running"
+        assert not proxy.mutes_next
 
 
 def test_a_commit_that_was_lost_is_done_again(database, monkeypatch):

@@ -199,8 +199,8 @@ def fitted(name: str, kind: type, **settings) -> tuple:
     """An estimator with this embedding, and rows in units far from 1."""
     x, y = load_iris(return_X_y=True)
     x, y = 1000 + 50 * x, y if kind is MLPClassifier else 1000.0 + x[:, :2]
-    options = {"piecewise_linear": {"bins": 5}, "periodic": {"frequencies": 2}}[name]
-    options |= {"epochs": 5, "random_state": 0} | settings
+    own = {"piecewise_linear": {"bins": 5}, "periodic": {"frequencies": 2}}[name]
+    options = own | {"epochs": 5, "random_state": 0} | settings
     return kind(embedding=name, **options).fit(x, y), x, y
 
 

@@ -101,7 +101,7 @@ def replay(optimizer, loss, activation, extra):
     )
     start = start_from(3 * LOSSES[loss].outputs_per_target, config.norm)
     moments = {name: np.zeros_like(start) for name in OPTIMIZERS[optimizer].moments}
-    average = start if config.ema else None
+    average = start.copy() if config.ema else None
     descent = Descent(config, dataset, TrainState(0, 0, start, moments, average=average))
     waypoints, progress = [], Progress()
     for epoch, order in enumerate(FIXTURES["order"].reshape(EPOCHS, -1)):

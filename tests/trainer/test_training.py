@@ -6,6 +6,7 @@ import math
 import pickle
 import subprocess
 import sys
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -40,6 +41,7 @@ from trainer import (
     train_many,
 )
 from trainer.checkpoint import from_arrays, to_arrays
+from trainer.network import parameter_count
 
 
 def read_only(array):
@@ -223,6 +225,22 @@ def test_nothing_is_written_to():
     _, second = run(config, dataset, seed=0, state=state)
     assert pickle.dumps(state) == before
     assert same(first, second)
+
+
+def test_memory():
+    """A training takes four vectors of parameters and two batches' activations, not more."""
+    config = TrainConfig(neurons=(512, 512), batch_size=128, epochs=1)
+    rows = classes(rows=400, n_inputs=50, n_classes=10)
+    few = Split(*(array[:8] for array in rows.validation))
+    vector = 4 * parameter_count((50, 512, 512, 10))
+    activations = 4 * 128 * (50 + 512 + 512 + 10)
+    tracemalloc.start()
+    try:
+        run(config, dataclasses.replace(rows, validation=few), 0)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 4 * vector + 2 * activations + 600_000
 
 
 def test_where_arrays_lie_does_not_matter():

@@ -104,6 +104,7 @@ def test_numbers_that_cannot_be(options, message):
     [
         ((0, 2, 9), "n_inputs must be a positive integer, not 0"),
         ((2.5, 2, 9), "n_inputs must be a positive integer, not 2.5"),
+        ((np.float64(2.5), 2, 9), "n_inputs must be a positive integer, not 2.5"),
         ((4, 0, 9), "n_outputs must be a positive integer, not 0"),
         ((4, 2, -1), "rows must be a positive integer, not -1"),
     ],
