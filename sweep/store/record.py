@@ -167,9 +167,11 @@ class Store(Reader):
     def roll_back(self, lease: Lease, step: int, spec: Row) -> None:
         """Undo what was decided at `step` and later, so that the study goes on from there as
         `spec` says; the epochs and attempts of trials that had begun before stay."""
+        old, new = self.study(lease.name)["spec"]["search"], spec["search"]
+        more = [name for name in ("wall_time", "cpu_time") if new[name] != old[name]]
         self._transact(
             lease,
-            lambda connection: rollback.undo(connection, lease.study, step),
+            lambda connection: rollback.undo(connection, lease.study, step, more),
             state="running",
             spec=spec,
             best=None,

@@ -1,5 +1,6 @@
 """Undoing the last decisions of a study."""
 
+from collections.abc import Collection
 from typing import Any
 
 from sqlalchemy import Connection, bindparam, delete, func, select, update
@@ -20,8 +21,16 @@ _REOPEN = update(trials).where(
 )
 
 
-def undo(connection: Connection, study: int, step: int) -> None:
-    """Delete the decisions of `step` and later, and make of their trials what the others say."""
+def undo(connection: Connection, study: int, step: int, more: Collection[str]) -> None:
+    """Delete the decisions of `step` and later, and make of their trials what the others say.
+
+    That the study was closed is undone too if a budget was spent of which there is `more` now.
+    """
+    mine = events.c.study == study
+    closings = select(events.c.sequence, events.c.detail).where(mine, events.c.event == "close")
+    for sequence, detail in connection.execute(closings).all():
+        if detail["reason"] in more:
+            connection.execute(delete(events).where(mine, events.c.sequence == sequence))
     undone = (events.c.study == study) & (events.c.step >= step)
     touched = set(connection.scalars(select(events.c.trial).where(undone).distinct())) - {None}
     asked = undone & events.c.event.in_(COMMANDS)

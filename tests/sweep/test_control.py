@@ -304,6 +304,21 @@ def test_a_budget_of_time_closes_a_study(tmp_path, path):
     assert replays(path)
 
 
+@pytest.mark.parametrize("budget", ["wall_time", "cpu_time"])
+def test_a_study_goes_on_with_more_of_the_budget_that_closed_it(tmp_path, path, budget):
+    """Its table is that of a study that had the larger budget at once; more trials do not help."""
+    study = finish(small(tmp_path, **{budget: 1e-9}), path)
+    begun = len(study.trials)
+    ask(path, "extend", trials=30)
+    assert len(finish(small(tmp_path, **{budget: 1e-9}), path).trials) <= begun + 1
+    ask(path, "extend", **{budget: 1e6})
+    study = finish(small(tmp_path, **{budget: 1e-9}), path)
+    assert sum(study.counts.values()) == 30
+    assert "close" not in set(study.events["event"])
+    assert study.fingerprint == finish(small(tmp_path, trials=30), tmp_path / "b.db").fingerprint
+    assert replays(path)
+
+
 def test_a_budget_of_operations_closes_a_study_the_same_everywhere(tmp_path, path):
     """Predicted operations are part of the question: no event is needed."""
     study = finish(small(tmp_path, flops=3e6), path)
