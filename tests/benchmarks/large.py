@@ -83,7 +83,7 @@ def memory(pid: int | str) -> Memory | None:
 
 
 def workers() -> list[int]:
-    """Our Ray workers that train."""
+    """The Ray workers of this process that train."""
     found = []
     for folder in Path("/proc").glob("[0-9]*"):
         try:
@@ -91,6 +91,19 @@ def workers() -> list[int]:
                 found.append(int(folder.name))
         except OSError:
             continue
+    return [pid for pid in found if os.getpid() in ancestors(pid)]
+
+
+def ancestors(pid: int) -> list[int]:
+    """The processes that a process was started from, nearest first."""
+    found = []
+    while pid > 1:
+        try:
+            status = Path(f"/proc/{pid}/status").read_text()
+        except OSError:
+            break
+        pid = int(status.split("PPid:")[1].split()[0])
+        found.append(pid)
     return found
 
 
