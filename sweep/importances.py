@@ -9,7 +9,7 @@ from optuna.importance import get_param_importances
 from optuna.trial import TrialState, create_trial
 
 from sweep.overview import first_value
-from sweep.space import active, distributions
+from sweep.space import active, distributions, widened
 from sweep.spec import StudySpec, direction
 from sweep.store import Row
 
@@ -24,8 +24,8 @@ def importances(spec: StudySpec, trials: Sequence[Row]) -> dict[str, float]:
     By PED-ANOVA (Watanabe et al. 2023, arXiv:2304.10255), from complete trials alone: those that
     were pruned were not trained for as long.
     """
-    known = distributions(spec.space)
     complete = [row for row in trials if row["state"] == "complete"]
+    known = widened(distributions(spec.space), (row["params"] for row in complete))
     if len(complete) < ENOUGH or not known:
         return {}
     optuna.logging.set_verbosity(optuna.logging.WARNING)

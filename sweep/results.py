@@ -22,7 +22,7 @@ from sweep.model import Model, model_file
 from sweep.overview import complete, counts_of, place, spent_budget, state_of
 from sweep.question import edited
 from sweep.retrain import retrain
-from sweep.space import active, distributions
+from sweep.space import active, distributions, widened
 from sweep.spec import StudySpec, direction
 from sweep.store import Location, Row, Store, artifacts, locate
 from trainer.archive import ArchiveError
@@ -181,8 +181,9 @@ class Study:
         columns = (epochs[name] for name in ("trial", "epoch", "validation_metric"))
         for trial, epoch, value in zip(*columns, strict=True):
             curves[trial][epoch] = value
-        known = distributions(self.spec.space)
-        study.add_trials(_frozen_trial(self.spec, row, known, curves) for row in self._trial_rows())
+        rows = self._trial_rows()
+        known = widened(distributions(self.spec.space), (row["params"] for row in rows))
+        study.add_trials(_frozen_trial(self.spec, row, known, curves) for row in rows)
         return study
 
     @property

@@ -7,7 +7,7 @@ parameter that only some trials use. What a trial does not use is left out of it
 A study with a trainer of its own has a space of free names, in which nothing depends on anything.
 """
 
-from collections.abc import Hashable, Iterator, Mapping
+from collections.abc import Hashable, Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -55,6 +55,23 @@ def distributions(space: Space) -> dict[str, BaseDistribution]:
         for name, entry in parameters(space).items()
         if not is_constant(entry)
     }
+
+
+def widened(
+    known: Mapping[str, BaseDistribution], trials: Iterable[Params]
+) -> dict[str, BaseDistribution]:
+    """The distributions, as wide as the parameters of trials need them: an edit may have extended
+    their ranges."""
+    found, proposed = dict(known), list(trials)
+    for name, old in known.items():
+        values = [params[name] for params in proposed if name in params]
+        match old:
+            case IntDistribution() | FloatDistribution() if not all(
+                contains(old, value) for value in values
+            ):
+                ends = min(old.low, *values), max(old.high, *values)
+                found[name] = type(old)(*ends, log=old.log)
+    return found
 
 
 def is_constant(entry: Any) -> bool:

@@ -33,9 +33,10 @@ def budget(spec: StudySpec, trials: pd.DataFrame, spent: str | None = None) -> I
         text += ": too few to tell whether more would help."
         yield Advice("budget", text, facts, go_on(spec, "complete", spent))
     elif since >= LATE * count:
+        winner = ended.loc[costs == best.iloc[-1], "number"].min()  # of equals the first begun
         text = (
             f"The budget was enough for this space: the last {since} of {count} trials, "
-            f"{since / count:.0%}, brought nothing better than trial {number}."
+            f"{since / count:.0%}, brought nothing better than trial {winner}."
         )
         yield Advice("budget", text, facts)
     else:

@@ -64,8 +64,8 @@ def _diverged(spec: StudySpec, ended: pd.DataFrame, said: Advice) -> Advice:
     facts = {**said.facts, "learning_rate": float(limit), "above": above}
     facts |= {"others": len(fine), "others_above": fine_above}
     text = (
-        f"{said.text}. {above} of them had a learning_rate above {limit:.3g}, and {fine_above} of "
-        f"the {len(fine)} others"
+        f"{said.text}. {'All' if above == len(bad) else above} of them had a learning_rate above "
+        f"{limit:.3g}, and {fine_above} of the {len(fine)} others"
     )
     worth = len(bad) >= MANY * len(ended) and above > len(bad) / 2 > fine_above
     best = costs_of(spec, ended).dropna().sort_values(kind="stable").index[:1]

@@ -88,11 +88,9 @@ def _print_next(console: Console, study: Study, found: list[Advice], file: Path 
             console.print("to do what it says:", style="dim")
         for command in typed:
             console.print(f"  {command}", style="dim", markup=False)
-        console.print(
-            f"next: sweep best {name}, sweep show {name}, sweep plot {name}, or sweep export {name}"
-            " --to trials.parquet",
-            style="dim",
-        )
+        console.print("next:", style="dim")
+        for command in ("best {}", "show {}", "plot {}", "export {} --to trials.parquet"):
+            console.print(f"  sweep {command.format(name)}", style="dim", markup=False)
     elif study.state in ("running", "paused"):
         console.print(f"to see it run: sweep watch {name}", style="dim")
     else:

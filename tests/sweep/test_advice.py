@@ -198,10 +198,12 @@ def test_a_best_that_was_found_early():
     """Half of the trials brought nothing: enough."""
     spec = spec_of()
     rows = values_of([0.5, None] * 10 + [0.9] + [None, 0.8, 0.9] * 7)
+    rows[18]["value"] = 0.9  # begun before trial 20 and as good, but it ended later
+    rows[18]["datetime_complete"] = rows[-1]["datetime_complete"] + timedelta(seconds=1)
     (found,) = budget(spec, tables.trials(spec, rows))
     assert found.text == (
-        "The budget was enough for this space: the last 21 of 42 trials, 50%, brought nothing "
-        "better than trial 20."
+        "The budget was enough for this space: the last 22 of 42 trials, 52%, brought nothing "
+        "better than trial 18."
     )
     assert found.commands == ()
 
@@ -364,4 +366,6 @@ def test_the_commands_do_what_they_say(tmp_path, monkeypatch):
     rates = longer.trials["params_learning_rate"]
     assert rates.iloc[:40].max() <= 1e-3 < rates.iloc[40:].max()
     assert longer.best.value < before
+    assert len(longer.optuna_study.trials) == 60, "with values beyond the file's range"
+    assert longer.importances["learning_rate"] == 1
     assert "high = 0.01" not in " ".join(c for each in longer.advice() for c in each.commands)

@@ -23,6 +23,7 @@ from sweep.space import (
     settings,
     train_config,
     trial_config,
+    widened,
 )
 from sweep.spec import SpaceSpec
 from trainer import (
@@ -493,3 +494,19 @@ def test_a_kind_cannot_change():
         edit(space, {"batch_size": "full"})
     with pytest.raises(UsageError, match=r"depth stays a range .* whole number"):
         edit(own().space, {"depth": {"low": 1.0, "high": 3.0}})
+
+
+def test_distributions_as_wide_as_the_trials():
+    """Ranges that an edit extended hold what was proposed then; the others stay as they are."""
+    known = {
+        "rate": FloatDistribution(1e-3, 1e-1, log=True),
+        "units": IntDistribution(4, 16, step=4),
+        "kind": CategoricalDistribution(("a", "b")),
+    }
+    inside = {"rate": 1e-2, "units": 8, "kind": "a"}
+    assert widened(known, [inside, {"kind": "b"}]) == known
+    assert widened(known, [inside, {"rate": 0.5, "units": 21}, {"units": 2}]) == {
+        "rate": FloatDistribution(1e-3, 0.5, log=True),
+        "units": IntDistribution(2, 21),
+        "kind": known["kind"],
+    }

@@ -105,10 +105,10 @@ def test_running_trials_tell_how_far_they_are(place, monkeypatch):
         assert store.study("study")["batch"] == written, "it is too early"
 
 
-def test_signs_of_life_are_read(tmp_path):
+def test_signs_of_life_are_read(tmp_path, place):
     """What the run wrote is what another terminal shows, while the study runs and not after."""
     spec = small(tmp_path)
-    with Store(tmp_path / "sweep.db") as store:
+    with Store(place) as store:
         lease = store.claim("small", studyfile.to_json(spec), "data", "0")
         row = trial(4, params={})
         store.write(lease, Batch(started=[row]), progress={"4": [7, 0.5, 12.0]})
