@@ -24,7 +24,7 @@ SPLITS = ("stratified", "random", "grouped", "time", "column")
 BY_COLUMN = ("grouped", "time", "column")
 """The splits that go by a column, `by`."""
 SCALINGS = ("standard", "robust", "quantile", "none")
-TARGET_SCALINGS = ("standard", "quantile", "none")
+TARGET_SCALINGS = ("standard", "none")
 ENCODINGS = ("one_hot", "ordinal")
 
 

@@ -103,9 +103,7 @@ class Model:
         self, dataset: Dataset, split: Split, draws: Iterable[NDArray[Any]]
     ) -> Iterator[float]:
         """The study's metric on each draw (rows,) of a split's rows."""
-        return evaluate_draws(
-            self.config, self.parameters, dataset, split, draws, self.embedding
-        )
+        return evaluate_draws(self.config, self.parameters, dataset, split, draws, self.embedding)
 
     def score_of(self, outputs: NDArray[Any], y: NDArray[Any]) -> float:
         """The study's metric of raw outputs against targets as Target.encode gives them."""

@@ -1,6 +1,5 @@
 """What a study asks: data, search space, training and search, as immutable validated tables."""
 
-import math
 import re
 from collections.abc import Iterator, Mapping
 from itertools import product
@@ -312,16 +311,7 @@ def _together(space: SpaceSpec, metrics: list[tuple[str, str]]) -> Iterator[str]
 
 
 def _data(spec: StudySpec) -> Iterator[str]:
-    yield from dataspec.problems(spec.data)
-    if spec.data.target_scaling != "quantile":
-        return
-    named = (spec.train.metric, *spec.search.objectives, *spec.search.constraints)
-    for name in dict.fromkeys(named):
-        if name in METRICS and (METRICS[name].from_zero or METRICS[name].above > -math.inf):
-            yield (
-                f'data.target_scaling = "quantile": the metric {name} needs values as they are, '
-                "and trials would be judged by the scaled ones; use another of the two"
-            )
+    return dataspec.problems(spec.data)
 
 
 _CHECKS = (_data, _across_tables, _search, _training)

@@ -100,8 +100,6 @@ def _told(study: "Study", model: "Model", seen: "Seen", output: Path | None) -> 
         lines.append(f"no score: the target in {seen.odd}")
     if (score := seen.score(model)) is not None:
         count = sum(map(len, seen.targets))
-        ranks = model.preprocessing.target.scaler.kind == "quantile"
-        units = ", of scaled targets, as in the study" if ranks else ""
         metric = study.spec.train.metric
-        lines.append(f"{metric} of the {count} rows with a target: {score:.4f}{units}")
+        lines.append(f"{metric} of the {count} rows with a target: {score:.4f}")
     return lines

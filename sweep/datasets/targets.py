@@ -43,9 +43,8 @@ class Target:
 
     @property
     def scale(self) -> Floats | None:
-        """(columns,) how much of the data's own unit a difference of 1 in y is; None where it is
-        not the same everywhere, or there are no units."""
-        if self.task != "regression" or self.scaler.kind == "quantile":
+        """(columns,) how much of the data's own unit a difference of 1 in y is; None without units."""
+        if self.task != "regression":
             return None
         return self.scaler.arrays.get("scale_", np.ones(len(self.names)))
 

@@ -75,18 +75,6 @@ def test_the_task_may_be_found_later():
             studyfile.from_json(record)
 
 
-def test_quantiles_of_targets_and_metrics_that_need_their_zero():
-    """A relative error of ranks would mean nothing."""
-    record = {
-        "name": "x",
-        "data": {**FILE, "task": "regression", "target_scaling": "quantile"},
-        "space": {"loss": "mean_squared"},
-        "train": {"metric": "mape"},
-    }
-    with pytest.raises(StudyFileError, match='"quantile": the metric mape needs values as they'):
-        studyfile.from_json(record)
-
-
 def test_one_target_or_several():
     """A name is a list of one."""
     assert DataSpec(source="x.csv", target="y").target == ("y",)
