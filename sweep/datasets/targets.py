@@ -43,7 +43,7 @@ class Target:
 
     @property
     def scale(self) -> Floats | None:
-        """(columns,) how much of the data's own unit a difference of 1 in y is; None without units."""
+        """(columns,) how much of the data's own unit a difference of 1 in y is, if it has one."""
         if self.task != "regression":
             return None
         return self.scaler.arrays.get("scale_", np.ones(len(self.names)))

@@ -26,11 +26,11 @@ def undo(connection: Connection, study: int, step: int, more: Collection[str]) -
 
     That the study was closed is undone too if a budget was spent of which there is `more` now.
     """
-    mine = events.c.study == study
-    closings = select(events.c.sequence, events.c.detail).where(mine, events.c.event == "close")
+    ours = events.c.study == study
+    closings = select(events.c.sequence, events.c.detail).where(ours, events.c.event == "close")
     for sequence, detail in connection.execute(closings).all():
         if detail["reason"] in more:
-            connection.execute(delete(events).where(mine, events.c.sequence == sequence))
+            connection.execute(delete(events).where(ours, events.c.sequence == sequence))
     undone = (events.c.study == study) & (events.c.step >= step)
     touched = set(connection.scalars(select(events.c.trial).where(undone).distinct())) - {None}
     asked = undone & events.c.event.in_(COMMANDS)
