@@ -36,10 +36,10 @@ def print_summary(study: Study, file: Path | None = None) -> None:
         console.print(f"  no trial meets the constraints; the nearest one breaks {by}", style="red")
     width = max(len(name) for name, _ in rows)
     for name, value in rows:
-        console.print(f"  {name:<{width}}  {value}", markup=False)
+        console.print(_wrapped(console, f"  {name:<{width}}  ", value))
     found = study.advice()
     for each in found:
-        console.print(_paragraph(each.text, console))
+        console.print(_wrapped(console, "  - ", each.text))
     _print_next(console, study, found, file)
 
 
@@ -75,10 +75,11 @@ def _interval(best: Best) -> str:
     return f"  (95 % interval {low:.4f} to {high:.4f})"
 
 
-def _paragraph(text: str, console: Console) -> Text:
-    """Text set apart: wrapped at words in a terminal, a line elsewhere."""
-    width = max(40, console.width) if console.is_terminal else 10**6
-    return Text(textwrap.fill(text, width, initial_indent="  - ", subsequent_indent="    "))
+def _wrapped(console: Console, head: str, text: str) -> Text:
+    """Text behind a head: wrapped at words in a terminal, a line elsewhere."""
+    width = max(len(head) + 20, console.width) if console.is_terminal else 10**6
+    lines = textwrap.wrap(text, width - len(head), break_long_words=False) or [""]
+    return Text(head + f"\n{' ' * len(head)}".join(lines))
 
 
 def _print_next(console: Console, study: Study, found: list[Advice], file: Path | None) -> None:
