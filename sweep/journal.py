@@ -66,6 +66,7 @@ class Journal:
                 self._accepted[key(row)] = row
         self._records: dict[int, list[Row]] = {}
         self._seconds: dict[int, float] = defaultdict(float)
+        self._paused: set[int] = set()
         self._platforms: dict[str, int] = {}
         self.kernels: set[str] = set()
         """The sets of kernels that its segments were computed with; the last bits may differ."""
@@ -154,14 +155,18 @@ class Journal:
         """A paused trial goes on."""
         last = step.last
         number = last.trial.number
+        self._paused.discard(number)
         if self._note("running", step.step, number, step.virtual_time, last.epochs, last.value):
             self._decided(last, "running")
 
     def decide(self, step: Decide) -> None:
         """A trial came to the end of its segments."""
         number = step.trial.number
-        for report in step.reports:
-            self._seconds[number] += fsum(record.seconds for record in report.records)
+        if number not in self._paused:  # those of a trial that stays paused were told before
+            for report in step.reports:
+                self._seconds[number] += fsum(record.seconds for record in report.records)
+        if step.state == "paused":
+            self._paused.add(number)
         if step.state not in ("running", "paused"):
             self._records.pop(number, None)
         if self._note(step.state, step.step, number, step.virtual_time, step.epochs, step.value):

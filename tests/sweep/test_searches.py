@@ -76,6 +76,8 @@ def test_promotion_goes_on_with_paused_trials(tmp_path, path):
     waits = [row.step - steps[row.trial, row.epoch] for row in promoted.itertuples()]
     assert max(waits) > 0, "no trial was promoted later than it was paused"
     assert set(study.counts) == {"complete", "pruned"}
+    seconds = study.epochs.groupby("trial")["seconds"].sum()
+    assert study.trials.set_index("number")["seconds"].to_dict() == pytest.approx(seconds.to_dict())
 
 
 def test_several_objectives_have_a_front_that_nothing_beats(tmp_path, path):
