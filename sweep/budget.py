@@ -7,6 +7,9 @@ from dataclasses import dataclass
 from sweep.spec import StudySpec
 from sweep.store import Row
 
+CLOCKED = ("wall_time", "cpu_time")
+"""The budgets of a study that a clock spends."""
+
 
 @dataclass(slots=True)
 class Clock:

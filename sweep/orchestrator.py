@@ -9,7 +9,7 @@ from typing import Any
 
 from sweep import datasets, space, studyfile
 from sweep.backends import Backend, Limits
-from sweep.budget import Clock
+from sweep.budget import CLOCKED, Clock
 from sweep.checkpoints import Checkpoints
 from sweep.control import Control
 from sweep.cost import Shape
@@ -134,8 +134,10 @@ def _carry_out(
             if left != "extend":
                 dispatch.cancel()
                 return {"state": "stopped"}
-            clock.spec = spec = spec.model_copy(update={"search": control.spec.search})
-            store.roll_back(lease, journal.full_step, studyfile.to_json(spec))
+            before, search = spec.search, control.spec.search
+            more = [name for name in CLOCKED if getattr(search, name) != getattr(before, name)]
+            clock.spec = spec = spec.model_copy(update={"search": search})
+            store.roll_back(lease, journal.full_step, studyfile.to_json(spec), more)
             dispatch.go_on(Journal(store, lease))
             yield Opened(spec, len(dispatch.journal.proposed))
 

@@ -5,6 +5,7 @@ from typing import Any
 
 from sweep import samplers, space, studyfile
 from sweep.backends import function
+from sweep.budget import CLOCKED
 from sweep.errors import StudyChanged, StudyFileError, UsageError
 from sweep.model import is_sound, model_file
 from sweep.spec import StudySpec
@@ -40,7 +41,7 @@ def same_question(spec: StudySpec, data_fingerprint: str, known: Row, store: Sto
 
 
 def _budgets(spec: StudySpec) -> dict[str, float | None]:
-    return {name: getattr(spec.search, name) for name in ("wall_time", "cpu_time")}
+    return {name: getattr(spec.search, name) for name in CLOCKED}
 
 
 def is_done(known: Row, store: Store) -> bool:

@@ -1,7 +1,7 @@
 """The record of studies, written by one orchestrator a study."""
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
@@ -164,11 +164,12 @@ class Store(Reader):
 
         self._transact(lease, forget)
 
-    def roll_back(self, lease: Lease, step: int, spec: Row) -> None:
+    def roll_back(self, lease: Lease, step: int, spec: Row, more: Collection[str] = ()) -> None:
         """Undo what was decided at `step` and later, so that the study goes on from there as
-        `spec` says; the epochs and attempts of trials that had begun before stay."""
-        old, new = self.study(lease.name)["spec"]["search"], spec["search"]
-        more = [name for name in ("wall_time", "cpu_time") if new[name] != old[name]]
+        `spec` says; the epochs and attempts of trials that had begun before stay.
+
+        If one of the budgets of which there is `more` now had closed the study, it is open again.
+        """
         self._transact(
             lease,
             lambda connection: rollback.undo(connection, lease.study, step, more),
