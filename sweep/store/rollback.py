@@ -27,7 +27,9 @@ def undo(connection: Connection, study: int, step: int, more: Collection[str]) -
     That the study was closed is undone too if a budget was spent of which there is `more` now.
     """
     ours = events.c.study == study
-    closings = select(events.c.sequence, events.c.detail).where(ours, events.c.event == "close")
+    closings = select(events.c.sequence, events.c.detail).where(
+        ours, events.c.event == "close", events.c.step < step
+    )
     for sequence, detail in connection.execute(closings).all():
         if detail["reason"] in more:
             connection.execute(delete(events).where(ours, events.c.sequence == sequence))

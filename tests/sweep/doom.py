@@ -69,10 +69,10 @@ class PerilousStore(Store):
         self.doom.at(f"{writes}: committed")
         return found
 
-    def roll_back(self, lease: Any, step: int, spec: Any) -> None:
+    def roll_back(self, lease: Any, step: int, spec: Any, more: Any = ()) -> None:
         self.writes = "roll_back"
         try:
-            super().roll_back(lease, step, spec)
+            super().roll_back(lease, step, spec, more)
         finally:
             self.undone.append(step)
 
