@@ -34,7 +34,7 @@ RawRows = Union["DataFrame", ArrayLike]
 an array (rows, columns) of all features of the data in its order."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Model:
     """The winner of a study, or any of its trials.
 
@@ -46,6 +46,15 @@ class Model:
     preprocessing: Preprocessing
     embedding: embeddings.Embedding | None = None
     """The TrainState's, between the two."""
+
+    def __repr__(self) -> str:
+        target, widths = self.preprocessing.target, " x ".join(map(str, self.config.neurons))
+        return (
+            f"<Model: {target.task} of {', '.join(target.names[:3])}"
+            f"{', ...' if len(target.names) > 3 else ''}, {len(self.preprocessing.features)} "
+            f"inputs, layers of {widths} neurons, {target.n_outputs} outputs, "
+            f"{self.parameters.size} parameters, metric {self.config.metric}>"
+        )
 
     def predict(self, x: RawRows) -> NDArray[Any]:
         """Labels (rows,), 0 or 1 for each of several labels (rows, labels), or values

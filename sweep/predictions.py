@@ -35,12 +35,17 @@ class Seen:
 
 
 def predict(
-    model: Model, blocks: Iterable[pd.DataFrame], seen: Seen, *, probabilities: bool = False
+    model: Model,
+    blocks: Iterable[pd.DataFrame],
+    seen: Seen,
+    name: str = "the input",
+    *,
+    probabilities: bool = False,
 ) -> Iterator[pd.DataFrame]:
     """The columns of each block that the model does not read, and its predictions.
 
-    UsageError for a table that lacks columns; datasets.Odd for a value of another kind than its
-    column was in training.
+    `name` is what the table is called in errors. UsageError for a table that lacks columns;
+    datasets.Odd for a value of another kind than its column was in training.
     """
     if probabilities and (refusal := model.lacks_probabilities):
         raise UsageError(f"--probabilities: {refusal}")
@@ -50,11 +55,11 @@ def predict(
         except Odd:
             raise
         except ValueError as error:
-            raise UsageError(str(error).replace("x lacks", "the input lacks", 1)) from None
+            raise UsageError(str(error).replace("x lacks", f"{name} lacks", 1)) from None
         seen.rows += len(block)
         seen.unseen.update(model.preprocessing.reading.unseen(block))
         _compare(model, block, outputs, seen)
-        yield _table(model, block, outputs, probabilities)
+        yield _table(model, block, outputs, name, probabilities)
 
 
 def kinds(model: Model) -> dict[str, str]:
@@ -74,6 +79,8 @@ def _compare(model: Model, block: pd.DataFrame, outputs: NDArray[Any], seen: See
     if seen.odd is not None or not set(names) <= set(block.columns):
         return
     known = block[names].notna().all(axis=1).to_numpy()
+    if not known.any():
+        return
     try:
         seen.targets.append(target.encode(block[known]))
     except Odd as odd:
@@ -83,20 +90,20 @@ def _compare(model: Model, block: pd.DataFrame, outputs: NDArray[Any], seen: See
 
 
 def _table(
-    model: Model, block: pd.DataFrame, outputs: NDArray[Any], probabilities: bool
+    model: Model, block: pd.DataFrame, outputs: NDArray[Any], name: str, probabilities: bool
 ) -> pd.DataFrame:
     target, read = model.preprocessing.target, set(model.preprocessing.reading.needed)
-    passed = block[[name for name in block.columns if name not in read]]
+    passed = block[[each for each in block.columns if each not in read]]
     decided = model.decide(outputs)
     columns = {"prediction": decided}
     if target.task != "classification" and len(target.names) > 1:
-        columns = {f"prediction_{name}": decided[:, i] for i, name in enumerate(target.names)}
+        columns = {f"prediction_{each}": decided[:, i] for i, each in enumerate(target.names)}
     elif target.task != "classification":
         columns = {"prediction": decided[:, 0]}
     if probabilities:
         names = target.names if target.classes is None else target.classes.tolist()
         shares = model.predictions(outputs)
-        columns |= {f"probability_{name}": shares[:, i] for i, name in enumerate(names)}
-    if taken := [name for name in columns if name in passed.columns]:
-        raise UsageError(f"the input has a column {taken[0]!r} already; rename it")
+        columns |= {f"probability_{each}": shares[:, i] for i, each in enumerate(names)}
+    if taken := [each for each in columns if each in passed.columns]:
+        raise UsageError(f"{name} has a column {taken[0]!r} already; rename it")
     return passed.assign(**columns)

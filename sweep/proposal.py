@@ -7,7 +7,7 @@ from sweep.commented import Choice, assignment, comment, toml, toml_key
 from sweep.datasets.columns import inputs
 from sweep.datasets.problems import listed, shown
 from sweep.datasets.survey import Survey
-from sweep.dataspec import SOURCES
+from sweep.dataspec import SOURCES, DataSpec
 
 MOST_CATEGORIES = 32
 
@@ -41,6 +41,8 @@ MANY_STEPS = 5_000
 FEW = 400
 """Rows for training, below which a single share for validation judges by chance."""
 FOLDS = 5
+RARELY_JUDGED = 10
+"""Rows of a class in a part, below which it is chance whether they are found."""
 RARE_ROWS = 25
 """Of a class, from which on a ranking of the validation rows by it can be judged."""
 
@@ -73,11 +75,23 @@ def decided(found: Survey, source: str, cpus: int) -> dict[str, tuple[Choice, ..
 
 
 def _data(found: Survey, source: str) -> Iterator[Choice]:
-    data, task = found.data, found.task
+    given = _given(found.data)
     yield Choice("source", source)
-    for key in ("charset", "decimal", "delimiter"):
-        if (value := getattr(data, key)) != type(data).model_fields[key].default:
-            yield Choice(key, value, "as the file is written")
+    yield from given.values()
+    yield from (choice for choice in _of_data(found) if choice.key not in given)
+
+
+def _given(data: DataSpec) -> dict[str, Choice]:
+    """What is known of the table before it is looked at, and how its file is written."""
+    found = data.model_dump(mode="json", exclude_unset=True, exclude={"source", "target", "task"})
+    return {
+        key: Choice(key, value, "as the file is written" if key in _WRITTEN else "as given to init")
+        for key, value in found.items()
+    }
+
+
+def _of_data(found: Survey) -> Iterator[Choice]:
+    data, task = found.data, found.task
     if data.source not in SOURCES:
         target = data.target[0] if len(data.target) == 1 else list(data.target)
         yield Choice("target", target)
@@ -88,12 +102,12 @@ def _data(found: Survey, source: str) -> Iterator[Choice]:
         why = f"the column {shown(found.marks)} says which rows are for what"
         yield Choice("split", "column", why)
         yield Choice("by", found.marks)
-    share = 0.1 if found.rows >= 100_000 else 0.2
+    validation, test = _shares(found)
     if "validation" not in found.marked:
         whose = "those for training" if found.marks else "the rows"
-        yield Choice("validation", share, f"share of {whose} that trials are judged by")
+        yield Choice("validation", validation, f"share of {whose} that trials are judged by")
     if not found.marks:
-        yield Choice("test", share, "share that is set aside first and used once: for the winner")
+        yield Choice("test", test, "share that is set aside first and used once: for the winner")
     if found.far:
         far = f"{listed(found.far, 4)} {'has' if len(found.far) == 1 else 'have'}"
         yield Choice("scaling", "quantile", f"{far} values far from the others: ranks are safer")
@@ -182,7 +196,8 @@ def _rare_of_two(found: Survey) -> str | None:
 def _folds(found: Survey) -> bool:
     """Whether every trial is to be judged several times."""
     least = min(found.task.shares, default=1.0) * found.rows
-    return _train_rows(found) < FEW and least >= 4 * FOLDS and found.marks is None
+    is_random = found.marks is None and found.data.split != "time"
+    return _train_rows(found) < FEW and least >= 4 * FOLDS and is_random
 
 
 def _has_bins(found: Survey) -> bool:
@@ -195,10 +210,54 @@ def _has_bins(found: Survey) -> bool:
 
 def _train_rows(found: Survey) -> int:
     """About how many rows there are to learn from."""
+    validation, test = _shares(found)
     if not found.marks:
-        return round((0.8 if found.rows >= 100_000 else 0.6) * found.rows)
+        return round((1 - validation - test) * found.rows)
     rows = found.marked["train"]
-    return rows if "validation" in found.marked else round(0.8 * rows)
+    return rows if "validation" in found.marked else round((1 - validation) * rows)
+
+
+def _shares(found: Survey) -> tuple[float, float]:
+    """Of the rows, those for validation and those for testing."""
+    share, data = 0.1 if found.rows >= 100_000 else 0.2, found.data
+    given = data.model_fields_set
+    return (
+        data.validation if "validation" in given else share,
+        data.test if "test" in given else share,
+    )
+
+
+def _judging(found: Survey) -> dict[str, float]:
+    """Of all rows, those that each part holds by which networks are judged."""
+    validation, test = _shares(found)
+    if found.marks:
+        marked = {part: count / found.rows for part, count in found.marked.items()}
+        return {"validation": validation * marked.pop("train")} | marked
+    return {"validation": 1 - test if _folds(found) else validation} | (
+        {"test": test} if test else {}
+    )
+
+
+def cautions(found: Survey) -> Iterator[str]:
+    """What to know of classes or labels that are so rare that a score of them is chance."""
+    least = min(found.task.shares, default=1.0)
+    count = round(least * found.rows)
+    if found.task.classes is None:
+        rare = "the rarest label"
+    else:
+        rare = f"class {shown(found.task.classes[found.task.shares.index(least)])}"
+    if count == 1:
+        yield (
+            f"{rare} has a single row: it can be learned or judged, but not both; gather more of "
+            "them, join it with another, or leave the row out"
+        )
+    elif found.task.is_imbalanced:
+        held = {part: round(count * share) for part, share in _judging(found).items()}
+        parts = " and ".join(f"{rows} for {_PARTS[part]}" for part, rows in held.items())
+        chance = min(held.values()) < RARELY_JUDGED
+        yield f"{rare} has {count} rows, about {parts}" + (
+            ": the score will be mostly chance; gather more of them" if chance else ""
+        )
 
 
 def _inputs(found: Survey) -> int:
@@ -223,13 +282,23 @@ def _about_columns(found: Survey) -> list[str]:
         lines += comment(f"  and {len(dropped) - 20} more")
     example = dropped[0] if dropped else found.columns[0]
     other = "categorical" if example.kind != "categorical" else "drop"
-    lines += comment(
-        "If one is taken wrongly, say what it is: numeric, boolean, categorical, date or drop:"
-    )
-    lines += [f"# columns = {{ {toml_key(example.name)} = {toml(other)} }}"]
+    if not found.data.columns:
+        lines += comment(
+            "If one is taken wrongly, say what it is: numeric, boolean, categorical, date or drop:"
+        )
+        lines += [f"# columns = {{ {toml_key(example.name)} = {toml(other)} }}"]
+    if found.data.split is not None or found.marks is not None:
+        return lines
+    if found.groups:
+        lines += comment(
+            f"If {shown(found.groups[0])} says whom a row is about, and the network is to predict "
+            "for others, let the rows of each stay together:"
+        )
+        lines += ['# split = "grouped"', f"# by = {toml(found.groups[0])}"]
     if dates := [column.name for column in found.columns if column.kind == "date"]:
         lines += comment(
-            "If the network is to predict what comes after, let it be judged by the latest rows:"
+            "If the network is to predict what comes after, let it be judged by the latest rows"
+            + (", and take replicates and resample out of [search]:" if _folds(found) else ":")
         )
         lines += ['# split = "time"', f"# by = {toml(dates[0])}"]
     return lines
@@ -239,6 +308,8 @@ def _range(low: float, high: float, *, log: bool = False) -> dict[str, Any]:
     return {"low": low, "high": high} | ({"log": True} if log else {})
 
 
+_WRITTEN = ("charset", "decimal", "delimiter")
+_PARTS = {"validation": "validation", "test": "testing"}
 _TITLE = (
     "Which network predicts {target} best? Proposed by `sweep init` for {source}.\n"
     "Every line is yours to change before the first run; docs/data.md and docs/searching.md tell "

@@ -45,6 +45,24 @@ def load(path: str | Path, changes: Sequence[str] = ()) -> StudySpec:
     return spec.model_copy(update={"data": spec.data.model_copy(update={"source": found})})
 
 
+def data_with(data: DataSpec, changes: Sequence[str]) -> DataSpec:
+    """A `[data]` with other values for its keys, as `load` takes them; UsageError if it has none
+    such."""
+    raw: dict[str, Any] = {"data": data.model_dump(mode="json", exclude_unset=True)}
+    for text in changes:
+        raw = _changed(raw, text)
+    if other := sorted(raw.keys() - {"data"}):
+        raise UsageError(
+            f"--set {other[0]}: keys of [data] are taken here, such as data.decimal; change the "
+            "others in the study file, or with --set when it is run"
+        )
+    try:
+        return DataSpec.model_validate(raw["data"])
+    except ValidationError as error:
+        found = [dict(e) | {"loc": ("data", *e["loc"])} for e in error.errors(include_url=False)]
+        raise UsageError("; ".join(line for e in found for line in _lines(e))) from None
+
+
 def to_json(spec: StudySpec) -> dict[str, Any]:
     """The spec as JSON values, with every default filled in: the record that the store keeps."""
     return spec.model_dump(mode="json")

@@ -7,7 +7,7 @@ from typing import Any
 from sweep.commented import toml
 from sweep.datasets.problems import listed, shown
 from sweep.datasets.survey import Survey
-from sweep.proposal import decided
+from sweep.proposal import cautions, decided
 
 MOST_DROPPED = 10
 """Columns that are told to be dropped, and why."""
@@ -21,12 +21,11 @@ TOLD = (
 def record(found: Survey, source: str, cpus: int) -> dict[str, Any]:
     """What was found and decided in JSON values."""
     return {
-        "schema": "sweep.init/1",
         "rows": found.rows,
         "target": found.data.target,
         "task": found.task.task,
         "columns": [asdict(column) for column in found.columns],
-        "notes": found.notes,
+        "notes": [*found.notes, *cautions(found)],
         "decided": [
             {"table": table} | choice._asdict()
             for table, choices in decided(found, source, cpus).items()
@@ -41,7 +40,8 @@ def summary(found: Survey, seconds: float, cpus: int) -> Iterator[str]:
     `seconds` is the CPU time of the study, by prediction.
     """
     name = found.data.name
-    yield f"{name}: {found.rows} rows, {len(found.columns)} columns beside the target"
+    count = len(found.columns) + len(found.apart)
+    yield f"{name}: {found.rows} rows, {count} columns beside the target"
     for kind in ("numeric", "boolean", "categorical", "date"):
         if names := tuple(column.name for column in found.columns if column.kind == kind):
             yield f"  {kind:<13}{len(names)}: {listed(names)}"
@@ -60,7 +60,7 @@ def summary(found: Survey, seconds: float, cpus: int) -> Iterator[str]:
     if found.task.is_imbalanced:
         least = 100 * min(found.task.shares)
         yield f"  {'imbalance':<13}the rarest class is {least:.2g} % of the rows"
-    yield from (f"  {'note':<13}{note}" for note in found.notes)
+    yield from (f"  {'note':<13}{note}" for note in (*found.notes, *cautions(found)))
     yield "decided"
     tables = decided(found, "", cpus)
     for key, choice in ((choice.key, choice) for table in tables.values() for choice in table):

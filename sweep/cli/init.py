@@ -1,6 +1,5 @@
 """`sweep init`: a study file for a table, and why it is so."""
 
-import json
 import os
 import re
 import shutil
@@ -10,6 +9,9 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from sweep.cli import options
+from sweep.cli.report import print_json
 
 PRUNED = 2.0
 """Times as many epochs as if all trials came in order, the best first: measured on a few tables."""
@@ -42,7 +44,16 @@ def init(
     force: Annotated[
         bool, typer.Option("--force", help="Write over a study.toml that is there.")
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print what is found as JSON.")] = False,
+    changes: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="data.KEY=VALUE",
+            help="A key of [data], as in 'data.delimiter=\"^\"'; can be given again.",
+            show_default=False,
+        ),
+    ] = None,
+    as_json: options.Json = False,
 ) -> None:
     """Look at a table and write a study file for it.
 
@@ -62,7 +73,8 @@ def init(
             "or elsewhere with --output FOLDER"
         )
     local = table not in SOURCES and not is_url(table) and not table.startswith("sklearn:")
-    data = _data(str(Path(table).expanduser().absolute()) if local else table, target or [], task)
+    place = str(Path(table).expanduser().absolute()) if local else table
+    data = _data(place, target or [], task, changes or [])
     _check_target(table, data)
 
     from sweep.cli.found import record, summary
@@ -82,7 +94,8 @@ def init(
     share = min(1.0, PRUNED * plan.least)
     seconds = plan.spec.search.trials * plan.seconds * share * slowness()
     if as_json:
-        print(json.dumps({"file": str(file), "seconds": seconds} | record(found, source, cpus)))
+        found_record = record(found, source, cpus)
+        print_json("init", {"file": str(file), "seconds": seconds} | found_record)
         return
     width = min(100, shutil.get_terminal_size().columns)
     for line in summary(found, seconds, cpus):
@@ -102,10 +115,11 @@ def _study_name(folder: Path) -> str:
     return name[:64] or "study"
 
 
-def _data(source: str, target: list[str], task: str | None) -> "DataSpec":
+def _data(source: str, target: list[str], task: str | None, changes: list[str]) -> "DataSpec":
     """What is known of the table so far; UsageError if it cannot be so."""
     from pydantic import ValidationError
 
+    from sweep import studyfile
     from sweep.dataspec import DataSpec, problems
     from sweep.errors import UsageError
 
@@ -118,6 +132,9 @@ def _data(source: str, target: list[str], task: str | None) -> "DataSpec":
             for e in error.errors(include_url=False)
         ]
         raise UsageError("; ".join(told)) from None
+    data = studyfile.data_with(data, changes)
+    if data.source != source:
+        raise UsageError("--set data.source: the table is named first, as in sweep init houses.csv")
     others = [text for text in problems(data) if not text.startswith("data.target: is missing")]
     if others:
         raise UsageError("; ".join(others))

@@ -1,5 +1,6 @@
 """`sweep predict`: what a study's model says of new rows."""
 
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -9,6 +10,7 @@ import typer
 from sweep.cli import options
 
 if TYPE_CHECKING:
+    from sweep.dataspec import DataSpec
     from sweep.model import Model
     from sweep.predictions import Seen
     from sweep.results import Study
@@ -43,13 +45,16 @@ def predict(
     """
     from sweep import predictions
     from sweep.datasets import Odd, files
+    from sweep.datasets.problems import DataProblem
+    from sweep.dataspec import name_of
     from sweep.errors import UsageError
     from sweep.results import load
     from sweep.sinks import sink
 
     study = load(name, store)
+    _check_apart(output, input, study)
     model = _model(study, trial)
-    kinds = predictions.kinds(model)
+    kinds, file = predictions.kinds(model), "the input" if input == STDIN else name_of(input)
     data = study.spec.data.model_copy(update={"source": input, "columns": kinds})
     blocks = files.blocks(
         sys.stdin.buffer if input == STDIN else input, data, otherwise="categorical"
@@ -57,18 +62,42 @@ def predict(
     seen = predictions.Seen()
     try:
         with sink(output) as write:
-            for table in predictions.predict(model, blocks, seen, probabilities=probabilities):
+            for table in predictions.predict(
+                model, blocks, seen, file, probabilities=probabilities
+            ):
                 write(table)
-            if not seen.rows:
-                raise UsageError("the input has no rows to predict")
     except Odd as odd:
-        place = f"the input, row {odd.row + 1}" if input == STDIN else files.place(data, odd.row)
+        place = f"{file}, row {odd.row + 1}" if input == STDIN else files.place(data, odd.row)
         raise UsageError(
             f'{place}: column "{odd.column}" holds {odd.text}, which is not {odd.needed}, as the '
             "column was in training; mend it, or leave it empty if it is missing"
         ) from None
+    except DataProblem as problem:
+        if not problem.advice:
+            raise
+        raise UsageError(
+            f"{problem.what}; write it as the study's file is: {_written(data)}"
+        ) from None
     for line in _told(study, model, seen, output):
         print(line, file=sys.stderr)
+
+
+def _check_apart(output: Path | None, input: str, study: "Study") -> None:
+    """UsageError if the output is a file that is read: the input, the study's data or its store."""
+    from sweep.errors import UsageError
+
+    if output is None or not output.exists():
+        return
+    read = {"the input": input, "the study's data": study.spec.data.source}
+    for what, file in (read | {"the store": str(study.place)}).items():
+        if os.path.exists(file) and output.samefile(file):
+            raise UsageError(f"--output {output}: is {what}; give another file")
+
+
+def _written(data: "DataSpec") -> str:
+    """How text files of a study are written."""
+    delimiter = "" if data.delimiter is None else f", values parted by {data.delimiter!r}"
+    return f"charset {data.charset}{delimiter}, decimal point {data.decimal!r}"
 
 
 def _model(study: "Study", trial: int | None) -> "Model":

@@ -49,7 +49,8 @@ def layout(file: BinaryIO, name: str, dialect: Dialect) -> Layout:
     header = next(_rows(text, delimiter), [])
     if len(header) < 2:
         raise DataProblem(
-            f"{name} has one column only, {shown(header[0])}: {_other(text, dialect)}"
+            f"{name} has one column only, {shown(header[0])}",
+            advice=": " + _other(text, dialect),
         )
     names = tuple(cell.strip() or f"unnamed_{i}" for i, cell in enumerate(header, 1))
     return Layout(names, delimiter)
@@ -137,12 +138,18 @@ def _other(text: str, dialect: Dialect) -> str:
     if counts[best]:
         return (
             f"but {DELIMITERS[best]} are in its first line; if they part the columns, let "
-            f"data.delimiter be {_toml(best)}"
+            f"data.delimiter be {_toml(best)} ({_setting('delimiter', best)})"
         )
     return (
         "a target and a column to predict it by are needed; if another character parts the "
-        "columns than a comma, semicolon, tab or bar, name it as data.delimiter"
+        "columns than a comma, semicolon, tab or bar, name it as data.delimiter "
+        f"({_setting('delimiter', '^')} is for ^)"
     )
+
+
+def _setting(key: str, value: str) -> str:
+    """What to type for another value of a key of [data]."""
+    return f"--set 'data.{key}={_toml(value)}'"
 
 
 def _toml(text: str) -> str:
@@ -201,9 +208,10 @@ def _charset_problem(file: BinaryIO, name: str, charset: str) -> DataProblem:
     fits = next(c for c in CHARSETS if c != charset and _undecodable(file, c) is None)
     line, value = _undecodable(file, charset) or (1, 0)
     return DataProblem(
-        f"{name}, line {line}: byte {value:#04x} is not {charset} text; {fits} fits: save the file "
-        f'as UTF-8, or let data.charset be "{fits}"',
+        f"{name}, line {line}: byte {value:#04x} is not {charset} text",
         {"charset": fits},
+        f"; {fits} fits: save the file as UTF-8, or let data.charset be {_toml(fits)} "
+        f"({_setting('charset', fits)})",
     )
 
 

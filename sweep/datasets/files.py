@@ -202,16 +202,20 @@ def _mixed(data: DataSpec, name: str, error: MixedColumn) -> DataProblem:
         if _delimiter(data) == ",":
             return DataProblem(f"{text}; write numbers without commas")
         return DataProblem(
-            f'{text}; if a comma is the decimal point, let data.decimal be ","', {"decimal": ","}
+            text,
+            {"decimal": ","},
+            '; if a comma is the decimal point, let data.decimal be "," '
+            "(--set 'data.decimal=\",\"')",
         )
     if column in data.target or data.columns.get(column) == "numeric":
         return DataProblem(
             f"{text}, which is no number; mend the value, or leave it empty if it is missing"
         )
-    kinds = '"categorical", or "drop"'
+    key, kinds = f"data.columns.{_key(column)}", '"categorical", or "drop"'
     return DataProblem(
-        f"{text} where {odd.share:.1%} of the values are numbers; mend the value, leave it empty "
-        f"if it is missing, or say what the column is: data.columns.{_key(column)} = {kinds}"
+        f"{text} where {odd.share:.1%} of the values are numbers",
+        advice="; mend the value, leave it empty if it is missing, or say what the column is: "
+        f"{key} = {kinds} (--set '{key}=\"categorical\"')",
     )
 
 

@@ -255,4 +255,5 @@ def _told(data: DataSpec, raw: Raw) -> Iterator[None]:
             f"{odd.needed}; mend it, or say what the column is in data.columns: {', '.join(KINDS)}"
         ) from None
     except DataProblem as problem:
-        raise DataProblem(f"{name_of(data.source)}: {problem}", problem.mend) from None
+        what = f"{name_of(data.source)}: {problem.what}"
+        raise DataProblem(what, problem.mend, problem.advice) from None

@@ -6,10 +6,15 @@ from sweep.errors import StudyFileError
 
 
 class DataProblem(StudyFileError):
-    """A table that cannot be read as it is; `mend` are keys of `[data]` with which it might be."""
+    """A table that cannot be read as it is: what is wrong, and what to do about its study file.
 
-    def __init__(self, text: str, mend: Mapping[str, str] | None = None) -> None:
-        super().__init__(text)
+    `mend` are keys of `[data]` with which it might be read.
+    """
+
+    def __init__(self, what: str, mend: Mapping[str, str] | None = None, advice: str = "") -> None:
+        super().__init__(f"{what}{advice}")
+        self.what = what
+        self.advice = advice
         self.mend = dict(mend or {})
 
 

@@ -68,11 +68,11 @@ class Scaler:
 
     def transform(self, x: Floats) -> Floats:
         """Columns (rows, width) as they were fitted to be."""
-        return x if not self.arrays else np.asarray(self._made().transform(x))
+        return x if not self.arrays or not len(x) else np.asarray(self._made().transform(x))
 
     def inverse(self, x: Floats) -> Floats:
         """The columns that `transform` was given."""
-        return x if not self.arrays else np.asarray(self._made().inverse_transform(x))
+        return x if not self.arrays or not len(x) else np.asarray(self._made().inverse_transform(x))
 
     def to_arrays(self, name: str) -> dict[str, NDArray[Any]]:
         """All of it by names that begin with this one."""

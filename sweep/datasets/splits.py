@@ -47,7 +47,8 @@ def folds(
 ) -> list[Parts]:
     """The rows that are not for testing in `count` folds, each the validation rows of one split.
 
-    Of a split by time, each fold is trained on what came before it.
+    Of a split by time, each fold is trained on what came before it, and the latest is the first:
+    its model, which is kept, has the most rows to learn from.
     """
     way = _way(data, labels)
     found = [Parts(*map(np.sort, parts)) for parts in _FOLDS[way](data, count, rows, labels, by)]
@@ -210,7 +211,7 @@ def _time_folds(data: DataSpec, count: int, rows: int, labels: Labels, by: By) -
     moment, sizes = _units(None if by is None else by[rest])
     middle = np.cumsum(sizes) - sizes / 2
     block = (middle * (count + 1) / len(rest)).astype(np.int64)[moment]
-    return [Parts(rest[block < i], rest[block == i], test) for i in range(1, count + 1)]
+    return [Parts(rest[block < i], rest[block == i], test) for i in range(count, 0, -1)]
 
 
 def _column_folds(data: DataSpec, count: int, rows: int, labels: Labels, by: By) -> list[Parts]:

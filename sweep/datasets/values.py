@@ -1,6 +1,7 @@
 """Columns of a table as numbers or as texts: how a value is read, in training and ever after."""
 
 from collections.abc import Callable
+from datetime import datetime
 from typing import Any
 
 import numpy as np
@@ -61,7 +62,7 @@ def numbers(column: "pd.Series[Any]", kind: str, form: str = "") -> Floats:
     bad = np.isinf(found) | (np.isnan(found) & given)
     if bad.any():
         position = int(bad.argmax())
-        raise Odd(column, position, _NEEDED[kind])
+        raise Odd(column, position, _NEEDED[kind].format(date=_example(form)))
     return found
 
 
@@ -118,6 +119,11 @@ def _days(column: "pd.Series[Any]", form: str) -> Floats:
     return _since_1970(dates)[codes]
 
 
+def _example(form: str) -> str:
+    """A date as it is written in one of FORMATS."""
+    return datetime(2024, 1, 31).strftime("%Y-%m-%d" if form in ("", "ISO8601") else form)
+
+
 def _since_1970(dates: "pd.Series[Any]") -> Floats:
     if dates.dt.tz is not None:
         dates = dates.dt.tz_convert("UTC").dt.tz_localize(None)
@@ -141,5 +147,5 @@ _READERS: dict[str, Callable[["pd.Series[Any]", str], Floats]] = {
 _NEEDED = {
     "numeric": "a finite number",
     "boolean": "true or false (yes, no, t, f, y, n, on, off, 1 or 0 are understood)",
-    "date": "a date such as 2024-01-31",
+    "date": "a date such as {date}",
 }

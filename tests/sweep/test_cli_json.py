@@ -11,6 +11,7 @@ import pytest
 from sweep.store import Store
 from sweep.studyfile import to_json
 from tests.sweep.studies import finish, small, write
+from tests.sweep.tables import table
 
 DOCS = (Path(__file__).parents[2] / "docs" / "json.md").read_text()
 KINDS = {
@@ -76,6 +77,7 @@ def problems(record):
 
 
 COMMANDS = {
+    "init": (["init", "houses.csv", "--target", "price", "--force"], 0),
     "list": (["list"], 0),
     "status": (["status", "small"], 0),
     "show": (["show", "small"], 0),
@@ -95,6 +97,7 @@ def finished(tmp_path_factory):
     """A folder with a study that is complete."""
     folder = tmp_path_factory.mktemp("finished")
     finish(small(folder), folder / "runs" / "sweep.db")
+    table(100).to_csv(folder / "houses.csv", index=False)
     return folder
 
 

@@ -99,7 +99,65 @@ def test_nothing_is_overwritten(init, tmp_path):
     assert studyfile.load(file).name == "houses"
 
 
+def test_set(init, tmp_path):
+    """Keys of [data] are used to read the table, and written into the study file."""
+    frame = table(300).assign(street=lambda f: pd.factorize(f["street"])[0])
+    frame.to_csv(tmp_path / "t.csv", index=False, sep="^")
+    with pytest.raises(
+        StudyFileError, match=r"""name it as data.delimiter \(--set 'data.del.*\^"'"""
+    ):
+        init("t.csv", "--target", "price")
+    given = ['data.delimiter="^"', 'data.columns={ street = "categorical" }', "data.test=0.1"]
+    done = init("t.csv", "--target", "price", *(part for text in given for part in ("--set", text)))
+    assert done.exit_code == 0, done.output
+    data = studyfile.load(tmp_path / "t").data
+    assert (data.delimiter, data.columns, data.test) == ("^", {"street": "categorical"}, 0.1)
+    kinds = re.search(r"categorical +\d+: (.*)", done.stdout)[1].split(", ")
+    assert "street" in kinds
+
+
+def test_what_is_advised_can_be_done(init, tmp_path):
+    """The advice for a text among numbers is an option of this very command."""
+    frame = table(100).astype({"size": object})
+    frame.loc[3, "size"] = "large"
+    frame.to_csv(tmp_path / "t.csv", index=False)
+    with pytest.raises(StudyFileError, match="mend the value") as error:
+        init("t.csv", "--target", "price")
+    advised = re.search(r"--set '(.*)'\)$", str(error.value))[1]
+    assert init("t.csv", "--target", "price", "--set", advised).exit_code == 0
+    assert studyfile.load(tmp_path / "t").data.columns == {"size": "categorical"}
+
+
+@pytest.mark.usefixtures("houses")
+def test_a_split_by_time(init, tmp_path):
+    """One that is asked for is proposed without folds, of which the first learn from little."""
+    by_time = ["--set", 'data.split="time"', "--set", 'data.by="built"']
+    assert init("houses.csv", "--target", "price", *by_time).exit_code == 0
+    spec = studyfile.load(tmp_path / "houses")
+    assert (spec.data.split, spec.data.by, spec.search.replicates) == ("time", "built", 1)
+
+
 REFUSED = {
+    "a key of another table": (
+        ["houses.csv", "--target", "price", "--set", "search.trials=3"],
+        r"--set search: keys of \[data\] are taken here",
+    ),
+    "an unfit value": (
+        ["houses.csv", "--target", "price", "--set", "data.decimal=3"],
+        "data.decimal = 3: must be a text",
+    ),
+    "an unfit kind": (
+        ["houses.csv", "--target", "price", "--set", 'data.columns.size="boolean"'],
+        'houses.csv, line 3: column "size" holds .* not true or false',
+    ),
+    "another source": (
+        ["houses.csv", "--target", "price", "--set", 'data.source="x.csv"'],
+        "--set data.source: the table is named first",
+    ),
+    "a split without its column": (
+        ["houses.csv", "--target", "price", "--set", 'data.split="time"'],
+        "data.by: is missing",
+    ),
     "no target": (
         ["houses.csv"],
         r"houses.csv: which column .*--target\.\n  columns: size, .*\n  likely: price, quiet\n"

@@ -39,6 +39,18 @@ def trained(tmp_path_factory):
 
 
 @pytest.mark.parametrize("kind", TARGETS)
+def test_repr(trained, kind):
+    """A notebook shows a line of what it is, and not its arrays."""
+    model, dataset, _ = trained[kind]
+    text = repr(model)
+    weights = (dataset.n_inputs + 1) * 16 + 17 * dataset.n_outputs
+    assert model.preprocessing.target.task in text
+    assert f"{dataset.n_inputs} inputs, layers of 16 neurons, {dataset.n_outputs} outputs" in text
+    assert f"{weights} parameters, metric {model.config.metric}" in text
+    assert len(text) < 200
+
+
+@pytest.mark.parametrize("kind", TARGETS)
 def test_raw_rows_in_answers_out(trained, kind):
     """What it predicts of a raw table is what training scored, in the data's own words."""
     model, dataset, last = trained[kind]

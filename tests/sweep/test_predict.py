@@ -2,8 +2,10 @@
 
 import io
 import os
+import re
 import sys
 from dataclasses import dataclass
+from datetime import datetime
 
 import numpy as np
 import pandas as pd
@@ -11,7 +13,8 @@ import pytest
 
 from sweep import datasets, studyfile
 from sweep.cli import main
-from sweep.datasets import delimited, files
+from sweep.datasets import Odd, delimited, files
+from sweep.datasets.values import FORMATS, numbers
 from sweep.dataspec import DataSpec
 from sweep.predictions import Seen, kinds, predict
 from sweep.results import load
@@ -192,10 +195,10 @@ def test_any_trial(run, studies, tmp_path):
         (None, ["--input", "{new}", "--output", "no/such/out.csv"], 2, "cannot write no/such"),
         (None, ["--input", "{new}", "--probabilities"], 2, "--probabilities: a regression gives"),
         (None, ["--input", "{new}", "--store", "other.db"], 3, "no store at other.db"),
-        ({"street": None}, ["--input", "{new}"], 2, "the input lacks the column 'street'"),
+        ({"street": None}, ["--input", "{new}"], 2, "new.csv lacks the column 'street', which"),
         ({"size": "x"}, ["--input", "{new}"], 2, '.csv, line 4: column "size" holds "x", which'),
         ({"built": "soon"}, ["--input", "{new}"], 2, '.csv, line 4: column "built" holds "soon"'),
-        ({"prediction": "1"}, ["--input", "{new}"], 2, "has a column 'prediction' already"),
+        ({"prediction": "1"}, ["--input", "{new}"], 2, "new.csv has a column 'prediction' already"),
     ],
 )
 def test_mistakes(run, tmp_path, change, arguments, status, message):
@@ -218,9 +221,98 @@ def test_mistakes(run, tmp_path, change, arguments, status, message):
     assert os.listdir(tmp_path) == ["new.csv"]
 
 
+@pytest.mark.parametrize("ending", ["csv", "parquet"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_no_rows(run, tmp_path, kind, ending):
+    """A table of no rows has a table of no predictions, with the columns of any other."""
+    (tmp_path / "new.csv").write_text(f"{','.join([*FEATURES, 'id', 'price', 'dear'])}\n")
+    out = tmp_path / f"out.{ending}"
+    done = run(kind, "--input", tmp_path / "new.csv", "--output", out)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.startswith("0 rows predicted")
+    names = ["prediction_sunny", "prediction_quiet"] if kind == "labels" else ["prediction"]
+    found = getattr(pd, f"read_{ending}")(out)
+    assert list(found.columns) == ["id", "price", "dear", *names]
+    assert len(found) == 0
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_targets_that_are_all_missing(run, tmp_path, kind):
+    """Columns for the targets without a value in them give no score, and no error."""
+    new = table(5, seed=2).assign(price=None, dear=None, sunny=None, quiet=None)
+    new.to_csv(tmp_path / "new.csv", index=False)
+    done = run(kind, "--input", tmp_path / "new.csv")
+    assert done.returncode == 0, done.stderr
+    assert len(done.stdout.splitlines()) == 6
+    assert "rows with a target" not in done.stderr
+
+
+@pytest.mark.parametrize("link", [None, "symlink_to", "hardlink_to"])
+@pytest.mark.parametrize("read", ["input", "data"])
+def test_what_is_read_is_never_written(run, studies, tmp_path, read, link):
+    """An output that is the input or the study's data, by whatever name, is refused."""
+    new = tmp_path / "new.csv"
+    table(8).to_csv(new, index=False)
+    file = {"input": new, "data": studies["price"] / "homes.csv"}[read]
+    before, output = file.read_bytes(), file
+    if link is not None:
+        output = tmp_path / "other.csv"
+        getattr(output, link)(file)
+    done = run("price", "--input", new, "--output", output)
+    assert done.returncode == 2
+    what = {"input": "the input", "data": "the study's data"}[read]
+    assert f"{output.name}: is {what}; give another file" in done.stderr
+    assert file.read_bytes() == output.read_bytes() == before
+
+
+def test_the_store_is_never_written(run, studies, tmp_path):
+    """Not even one that is called like a table."""
+    store = tmp_path / "store.csv"
+    store.write_bytes((studies["price"] / "runs" / "sweep.db").read_bytes())
+    table(8).to_csv(tmp_path / "new.csv", index=False)
+    done = run("price", "--store", store, "--input", tmp_path / "new.csv", "--output", store)
+    assert done.returncode == 2
+    assert "store.csv: is the store" in done.stderr
+    assert load("homes", store).name == "homes"
+
+
+def test_an_error_leaves_what_was_there(run, tmp_path, monkeypatch):
+    """An output is replaced when all rows are predicted, and stays as it was until then."""
+    new, out = tmp_path / "new.csv", tmp_path / "out.csv"
+    table(300)[FEATURES].to_csv(new, index=False)
+    lines = new.read_text().splitlines()
+    lines[-1] = lines[1].replace(lines[1].split(",")[FEATURES.index("size")], "huge", 1)
+    new.write_text("\n".join(lines))
+    out.write_text("mine")
+    monkeypatch.setattr(delimited, "BLOCK", 4096)
+    done = run("price", "--input", new, "--output", out)
+    assert done.returncode == 2, done.stderr
+    assert out.read_text() == "mine"
+    assert sorted(os.listdir(tmp_path)) == ["new.csv", "out.csv"]
+
+
+@pytest.mark.parametrize("form", ["%d.%m.%Y", "%m/%d/%Y", "%Y-%m-%d"])
+def test_dates_as_in_training(form):
+    """A date that is written another way is told how dates were written in training."""
+    said = pd.Series(["1st of May"], name="built")
+    with pytest.raises(Odd, match=re.escape(f"a date such as {datetime(2024, 1, 31):{form}}")):
+        numbers(said, "date", form if form in FORMATS else "ISO8601")
+
+
+def test_a_file_that_is_no_text(run, tmp_path):
+    """It is told how the study's file is written, and of no key that predict does not take."""
+    (tmp_path / "new.csv").write_bytes(bytes(range(256)) * 9)
+    done = run("price", "--input", tmp_path / "new.csv")
+    assert done.returncode == 2
+    assert "byte 0x80 is not utf-8 text; write it as the study's file is: charset utf-8" in (
+        done.stderr
+    )
+    assert "data.charset" not in done.stderr
+
+
 @pytest.mark.parametrize("text", ["", "size,floor\n"])
-def test_no_rows(run, text):
-    """An input without rows is a mistake, and not an empty answer."""
+def test_no_table(run, text):
+    """An input that is empty or lacks columns is a mistake."""
     done = run("price", "--input", "-", stdin=text)
     assert done.returncode == 2
     assert "Traceback" not in done.stderr

@@ -20,7 +20,7 @@ from sweep.datasets.survey import Survey, likely_targets, survey
 from sweep.datasets.task import Task
 from sweep.dataspec import DataSpec
 from sweep.errors import StudyFileError
-from sweep.proposal import SIZES, decided, proposal
+from sweep.proposal import SIZES, cautions, decided, proposal
 from sweep.spec import METRICS, suited
 from tests.sweep.tables import frames, table
 
@@ -205,6 +205,57 @@ def test_summary():
         "time         about 5 min for 60 trials on the 2 CPUs",
     ):
         assert part in text, text
+
+
+@pytest.mark.parametrize(
+    ("rows", "shares", "said"),
+    [
+        (
+            400,
+            (0.9825, 0.0175),
+            'class "c1" has 7 rows, about 1 for validation and 1 for testing: ',
+        ),
+        (400, (0.5, 0.4975, 0.0025), 'class "c2" has a single row: it can be learned or judged'),
+        (10_000, (0.95, 0.05), "500 rows, about 100 for validation and 100 for testing"),
+        (400, (0.6, 0.4), ""),
+    ],
+)
+def test_rare_classes(rows, shares, said):
+    """How many of them judge, and whether that is chance, is told."""
+    (*notes,) = cautions(replace(FOUND, rows=rows, task=classes(*shares)))
+    assert len(notes) == bool(said)
+    assert said in "".join(notes)
+    assert ("mostly chance" in "".join(notes)) == said.startswith('class "c1" has 7')
+
+
+def test_marks_are_columns_of_the_file():
+    """The column that says which rows are for what is counted with the others."""
+    found = replace(FOUND, marks="part", marked={"train": 600, "test": 400})
+    assert "t.csv: 1000 rows, 4 columns" in next(summary(found, 1.0, 2))
+
+
+def test_groups(tmp_path):
+    """A column that says whom a row is about has a hint, which can be taken at its word."""
+    whom = np.arange(200) % 40
+    frame = table(200).assign(customer_id=1000 + whom, user=whom / 3, patient=np.arange(200) + 7)
+    found, _ = written(tmp_path, frame, target="price")
+    assert found.groups == ("customer_id",)
+    file = tmp_path / "study.toml"
+    text = file.read_text()
+    assert '# split = "grouped"\n# by = "customer_id"' in text
+    for line in ('split = "grouped"', 'by = "customer_id"'):
+        text = text.replace(f"# {line}", line)
+    file.write_text(text)
+    dataset, preprocessing = datasets.load(studyfile.load(tmp_path).data)
+    assert "customer_id" not in preprocessing.features
+    assert dataset.n_inputs == len(preprocessing.features)
+
+
+def test_folds_are_not_for_times():
+    """Where folds are proposed, the hint at times says to leave them out."""
+    text = proposal(replace(FOUND, rows=300), "s", "t.csv", 2).replace("\n# ", " ")
+    assert "take replicates and resample out of [search]: split" in text
+    assert "take replicates" not in proposal(FOUND, "s", "t.csv", 2)
 
 
 names = st.text(min_size=1, max_size=8).filter(lambda name: name.strip() == name)

@@ -184,7 +184,7 @@ def test_folds(way, by):
     assert len(set(validated)) == len(validated)
     if way == "time":
         assert all(by[p.train].max() < by[p.validation].min() for p in found)
-        assert set(validated) | set(found[0].train) | set(test) == set(range(120))
+        assert set(validated) | set(found[-1].train) | set(test) == set(range(120))
     else:
         assert set(validated) | set(test) == set(range(120))
         assert all(len(p.train) + len(p.validation) + len(test) == 120 for p in found)
@@ -212,6 +212,18 @@ def test_splits_that_leave_too_little(spec, labels, by, message):
     """Groups, times or marks that leave nothing to train on are refused by their keys."""
     with pytest.raises(StudyFileError, match=message):
         split(spec, 9, labels, by)
+
+
+@given(st.integers(30, 200), st.integers(1, 3), st.integers(2, 5), st.integers(0, 1000))
+def test_the_first_fold_of_times_is_the_latest(rows, alike, count, seed):
+    """Replicate 0, whose model is kept, learns from the most rows, up to the test rows."""
+    moment = np.random.default_rng(seed).permutation(np.arange(rows) // alike)
+    found = folds(data(split="time", by="t"), count, len(moment), None, moment)
+    latest = [moment[parts.validation].max() for parts in found]
+    sizes = [len(parts.train) for parts in found]
+    assert latest == sorted(latest, reverse=True)
+    assert sizes == sorted(sizes, reverse=True)
+    assert max(latest) == moment[~np.isin(np.arange(len(moment)), found[0].test)].max()
 
 
 def test_too_many_folds():
