@@ -140,7 +140,7 @@ def test_a_run_is_controlled_from_another_terminal(sweep, tmp_path):
             assert "before the study's next decision" in sweep(*arguments).stdout
         assert sum(load("small", path).counts.values()) == ended, "it went on while paused"
         assert sweep("resume", "small").stdout == "small: going on\n"
-        assert sweep("kill", "small", "--trial", "0").returncode == 1
+        assert sweep("kill", "small", "--trial", "0").returncode == 2, "it has ended"
         assert "extended to trials 5010" in sweep("extend", "small", "--trials", "10").stdout
         assert "stopping" in sweep("stop", "small").stdout
         out, _ = going.communicate(timeout=60)
@@ -208,6 +208,7 @@ MISTAKES = [
     (["plot", "small"], 3, ["no store at"]),
     (["plot", "small", "histroy"], 2, ["histroy", "history"]),
     (["plot", "small", "--to", "all.png"], 2, ["all.png", "name one, or give a folder"]),
+    (["plot", "small", "history", "--to", "h.txt"], 2, ["--to h.txt", ".html or .png"]),
     (["validate", "missing.toml"], 2, ["missing.toml", "no such file"]),
     (["validate", "study.yaml"], 2, ["study.yaml", "looks like YAML", "[search]"]),
     (["validate", "twice.toml"], 2, ["twice.toml", "line 3", "given twice"]),
