@@ -110,7 +110,7 @@ def edit(name: options.StudyName, settings: Settings, store: options.Store = Non
 
 def ask(name: str, store: str | None, request: str, **detail: Any) -> None:
     """Hand in a request, and wait for the answer if a process runs the study."""
-    from sweep.errors import StudyNotFound, SweepError, UsageError
+    from sweep.errors import StudyNotFound, UsageError
     from sweep.store import Store, locate
 
     place = locate(store)
@@ -132,7 +132,7 @@ def ask(name: str, store: str | None, request: str, **detail: Any) -> None:
         answer = _answer(record, name, number) if held else None
         is_extended = any(row["request"] == "extend" for row in record.pending(study["id"]))
     if answer is not None and answer.startswith("refused: "):
-        raise SweepError(answer.removeprefix("refused: "))
+        raise UsageError(answer.removeprefix("refused: "))
     if answer is not None:
         print(f"{name}: {answer}")
     elif held:

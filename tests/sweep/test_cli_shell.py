@@ -115,9 +115,10 @@ def test_the_budget_that_ended_a_study_is_named(call, tmp_path, limit, more):
 
 def test_what_comes_next_for_a_table_of_ones_own(call, tmp_path):
     """Predictions for new rows come first; for a set of scikit-learn's there are no new rows."""
-    (tmp_path / "rows.csv").write_text("a,b\n" + "".join(f"{i},{i * i}\n" for i in range(60)))
+    (tmp_path / "rows.csv").write_text("a,b\n" + "".join(f"{i % 50},{i}\n" for i in range(150)))
     text = SMALL.replace('"sklearn:iris"', '"rows.csv"\ntarget = "b"\ntask = "regression"')
     text = text.replace("epochs = 9", 'epochs = 9\nmetric = "rmse"')
+    text = text.replace("[space]", '[space]\nloss = "mean_squared"')
     at = ["--store", str(tmp_path / "s.db"), "--set", "search.trials=3"]
     write(tmp_path, text)
     done = call("run", str(tmp_path), *SERIAL, *at)
