@@ -1,36 +1,96 @@
 """How much each parameter of a study matters to its value."""
 
 import warnings
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from math import isfinite
+from statistics import fmean
 
 import optuna
 from optuna.distributions import BaseDistribution
 from optuna.importance import get_param_importances
 from optuna.trial import TrialState, create_trial
 
-from sweep.overview import first_value
+from sweep.overview import REFUSED, complete, first_value
 from sweep.space import active, distributions, widened
 from sweep.spec import StudySpec, direction
 from sweep.store import Row
 
 ENOUGH = 30
-"""Complete trials before importances say anything: the method looks at the best tenth."""
+"""Values before importances say anything: the method looks at the best tenth."""
 
 
-def importances(spec: StudySpec, trials: Sequence[Row]) -> dict[str, float]:
+@dataclass(frozen=True, slots=True)
+class Basis:
+    """The values that importances are computed from."""
+
+    values: Mapping[int, float]
+    """By the number of the trial; empty where there are too few."""
+    text: str
+    """What they are or, if they are too few, why there are none."""
+
+
+def basis(spec: StudySpec, trials: Sequence[Row], epochs: Sequence[Row]) -> Basis:
+    """The values of the complete trials or, where a pruner left few of them, of all trials at the
+    last rung that most of them reached: `epochs` are the rows of their learning curves."""
+    whole = complete(trials)
+    if len(whole) >= ENOUGH:
+        values = {row["number"]: first_value(row) for row in whole}
+        return Basis(values, f"among {len(whole)} complete trials")
+    tried = {
+        row["number"]
+        for row in trials
+        if row["state"] in ("complete", "pruned") and row["outcome"] not in REFUSED
+    }
+    needed = max(ENOUGH, len(tried) / 2)
+    metric = spec.objectives[0]
+    if metric == spec.train.metric and len(tried) >= needed:
+        for epoch in reversed(_rungs(spec)):
+            values = _values_at(epoch, [row for row in epochs if row["trial"] in tried])
+            if len(values) >= needed:
+                return Basis(values, f"by {metric} after epoch {epoch} of {len(values)} trials")
+    return Basis(
+        {},
+        f"too few trials: {len(whole)} complete and {len(tried)} tried, of {ENOUGH} that it takes",
+    )
+
+
+def _rungs(spec: StudySpec) -> list[int]:
+    """The epochs at which trials are judged, all brackets together, and the last one."""
+    found, last = [spec.search.min_epochs], spec.train.epochs
+    while found[-1] < last:
+        found.append(found[-1] * spec.search.reduction_factor)
+    return [*found[:-1], last]
+
+
+def _values_at(epoch: int, epochs: Sequence[Row]) -> dict[int, float]:
+    """The validation metric of each trial after an epoch, the mean of its replicates."""
+    found = defaultdict[int, list[float]](list)
+    for row in epochs:
+        value = row["validation_metric"]
+        if row["epoch"] == epoch and value is not None and isfinite(value):
+            found[row["trial"]].append(value)
+    return {trial: fmean(values) for trial, values in found.items()}
+
+
+def importances(
+    spec: StudySpec, trials: Sequence[Row], epochs: Sequence[Row] = ()
+) -> dict[str, float]:
     """The share of each searched parameter, together 1, the greatest first; empty where there are
-    too few complete trials, or nothing made a difference.
+    too few values (see `basis`), or nothing made a difference.
 
-    By PED-ANOVA (Watanabe et al. 2023, arXiv:2304.10255), from complete trials alone: those that
-    were pruned were not trained for as long.
+    By PED-ANOVA (Watanabe et al. 2023, arXiv:2304.10255), from values that were trained for equally
+    long alone.
     """
-    complete = [row for row in trials if row["state"] == "complete"]
-    known = widened(distributions(spec.space), (row["params"] for row in complete))
-    if len(complete) < ENOUGH or not known:
+    values = basis(spec, trials, epochs).values
+    rows = [row for row in trials if row["number"] in values]
+    known = widened(distributions(spec.space), (row["params"] for row in rows))
+    if not rows or not known:
         return {}
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     study = optuna.create_study(direction=direction(spec.objectives[0]))
-    study.add_trials([_trial(spec, row, known) for row in complete])
+    study.add_trials([_trial(spec, row, values[row["number"]], known) for row in rows])
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of parameters that few trials use
         found = get_param_importances(study)
@@ -40,12 +100,12 @@ def importances(spec: StudySpec, trials: Sequence[Row]) -> dict[str, float]:
 
 
 def _trial(
-    spec: StudySpec, row: Row, known: dict[str, BaseDistribution]
+    spec: StudySpec, row: Row, value: float, known: dict[str, BaseDistribution]
 ) -> optuna.trial.FrozenTrial:
     params = active(spec.space, row["params"])
     return create_trial(
         state=TrialState.COMPLETE,
-        value=first_value(row),
+        value=value,
         params=params,
         distributions={name: known[name] for name in params},
     )

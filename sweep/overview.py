@@ -14,6 +14,8 @@ from sweep.verdict import rank
 STATES = ("running", "paused", "complete", "pruned", "failed")
 """Of trials, in the order in which they are counted."""
 
+ENDED = ("complete", "pruned", "failed")
+
 REFUSED = ("duplicate", "too_large")
 """The outcomes of trials that were proposed and not trained; they count towards no limit."""
 
@@ -45,7 +47,7 @@ class Overview:
     @property
     def left(self) -> float | None:
         """About how many seconds a running study goes on, at the rate of its session."""
-        ended = sum(self.counts.get(state, 0) for state in ("complete", "pruned", "failed"))
+        ended = sum(self.counts.get(state, 0) for state in ENDED)
         waiting = self.begun - ended + max(0, self.spec.search.trials - self.begun)
         if self.state != "running" or not self.rate:
             return None

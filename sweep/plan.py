@@ -1,5 +1,6 @@
 """What a study would run, before anything is trained."""
 
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice, pairwise
 from math import fsum
@@ -7,6 +8,8 @@ from typing import Any
 
 from sweep import datasets, pruners, space, studyfile
 from sweep.cost import Shape, flops, parameters
+from sweep.datasets import Preprocessing, files, splits
+from sweep.dataspec import SOURCES, DataSpec
 from sweep.decisions import decisions
 from sweep.spec import StudySpec
 from sweep.steps import Begin, Params, Trial
@@ -35,6 +38,8 @@ class Plan:
     """What a study amounts to before anything is trained; predicted, and for no machine's CPUs."""
 
     spec: StudySpec
+    found: Mapping[str, str]
+    """What the keys that the file does not give are for these rows, such as data.split."""
     notes: tuple[str, ...]
     """What its user should know of the data."""
     shape: Shape
@@ -95,6 +100,7 @@ def plan(spec: StudySpec, store: str | None = None) -> Plan:
     brackets = _brackets(spec)
     return Plan(
         spec=spec,
+        found=dict(_found(spec.data, *parts[0])),
         notes=notes,
         shape=shape,
         rungs=brackets,
@@ -105,6 +111,21 @@ def plan(spec: StudySpec, store: str | None = None) -> Plan:
         data_bytes=sum(_bytes(dataset) for dataset, _ in parts),
         worker_bytes=WORKER + max(_network_bytes(trial.config, shape) for trial in sample),
     )
+
+
+def _found(
+    data: DataSpec, dataset: Dataset, preprocessing: Preprocessing
+) -> Iterator[tuple[str, str]]:
+    """What was found from the rows for keys of [data] that have no value."""
+    target = preprocessing.target
+    yield "data.task", target.task
+    yield "data.split", splits.way_of(data, target.classes is not None)
+    if target.task == "regression":
+        yield "data.target_scaling", target.scaler.kind
+    if target.classes is not None and len(target.classes) == 2:
+        yield "data.positive", str(target.classes[-1])
+    if data.source not in SOURCES and (delimiter := files.delimiter_of(data)) is not None:
+        yield "data.delimiter", repr(delimiter)
 
 
 def _brackets(spec: StudySpec) -> tuple[Bracket, ...]:

@@ -14,7 +14,6 @@ from optuna.visualization import (
     plot_contour,
     plot_optimization_history,
     plot_parallel_coordinate,
-    plot_param_importances,
     plot_slice,
 )
 
@@ -90,7 +89,15 @@ def importances(study: Study) -> go.Figure:
     """How much each parameter matters to the value, by PED-ANOVA (Watanabe et al. 2023,
     arXiv:2304.10255)."""
     _parameters(study, shared=False)
-    return _optuna(plot_param_importances, study, "Importances")
+    if not (shares := study.importances):
+        raise UsageError(f"study {study.name!r} has no importances: {study.importances_basis}")
+    names, values = list(shares)[::-1], list(shares.values())[::-1]
+    figure = go.Figure(go.Bar(x=values, y=names, orientation="h", marker_color=BEST))
+    return figure.update_layout(
+        template=TEMPLATE,
+        title=f"Importances of {study.name}",
+        xaxis={"title": f"share, {study.importances_basis}", "tickformat": ".0%"},
+    )
 
 
 def slice(study: Study) -> go.Figure:

@@ -16,7 +16,7 @@ from sweep import fingerprint, studyfile, tables
 from sweep.advice import Advice, advice
 from sweep.diagnoses import diagnoses
 from sweep.errors import SweepError, UsageError
-from sweep.importances import importances
+from sweep.importances import basis, importances
 from sweep.ledger import Ledger, ledger
 from sweep.model import Model, model_file
 from sweep.overview import complete, counts_of, place, spent_budget, state_of
@@ -188,9 +188,18 @@ class Study:
 
     @property
     def importances(self) -> dict[str, float]:
-        """How much each parameter mattered among the complete trials, together 1, the greatest
-        first; empty while there are too few of them."""
-        return importances(self.spec, self._trial_rows())
+        """How much each parameter mattered, together 1, the greatest first; `importances_basis`
+        says to which values, and why if it is empty."""
+        return importances(self.spec, *self._curves())
+
+    @property
+    def importances_basis(self) -> str:
+        """What `importances` are computed from, in words, or why there are none."""
+        trials, epochs = self._curves()
+        found = basis(self.spec, trials, epochs)
+        if found.values and not importances(self.spec, trials, epochs):
+            return f"no parameter made a difference {found.text}"
+        return found.text
 
     def advice(self) -> list[Advice]:
         """Whether more trials would help, whether the best lies beyond a range, why trials failed:

@@ -7,6 +7,7 @@ import re
 import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from pydantic import ValidationError
@@ -17,6 +18,8 @@ from sweep.errors import StudyFileError, UsageError
 from sweep.spacespec import SpaceSpec
 from sweep.spec import Bounds, DataSpec, SearchSpec, TrainSpec
 from sweep.spec import StudySpec as StudySpec
+
+NOTHING: Mapping[str, str] = MappingProxyType({})
 
 MOST = 1_000_000
 """Bytes of a study file; something else was given if there are more."""
@@ -34,8 +37,7 @@ def load(path: str | Path, changes: Sequence[str] = ()) -> StudySpec:
     if path.is_dir():
         path = path / "study.toml"
     raw = {"name": path.resolve().parent.name, **_parse(path)}
-    for text in changes:
-        raw = _changed(raw, text)
+    raw = _all_changed(raw, changes)
     spec = _spec(raw, f"{path}{' with --set' if changes else ''}")
     source = spec.data.source
     if source in SOURCES or is_url(source):
@@ -89,21 +91,39 @@ def settings(texts: Sequence[str]) -> dict[str, Any]:
         ) from None
 
 
-def to_toml(spec: StudySpec) -> str:
-    """The spec as a study file with every default written out; keys without a value are not."""
+def to_toml(spec: StudySpec, found: Mapping[str, str] = NOTHING) -> str:
+    """The spec as a study file with every default written out; of a key without a value a comment
+    says what was `found` for it, by its name with the table's, such as data.split, or none."""
     record = to_json(spec)
     keys = {key: value for key, value in record.items() if not isinstance(value, Mapping)}
     lines = _assignments(keys)
     for name, table in record.items():
         if isinstance(table, Mapping):
-            lines += ["", f"[{name}]", *_assignments(table)]
+            of_table = {key: found.get(f"{name}.{key}", "none") for key in table}
+            lines += ["", f"[{name}]", *_assignments(table, of_table)]
     return "\n".join(lines) + "\n"
 
 
-def _assignments(table: Mapping[str, Any]) -> list[str]:
+def _assignments(table: Mapping[str, Any], found: Mapping[str, str] = NOTHING) -> list[str]:
     return [
-        f"{_bare(key)} = {_written(value)}" for key, value in table.items() if value is not None
+        f"# {_bare(key)}: {found.get(key, 'none')}"
+        if value is None
+        else f"{_bare(key)} = {_written(value)}"
+        for key, value in table.items()
     ]
+
+
+def _all_changed(raw: dict[str, Any], changes: Sequence[str]) -> dict[str, Any]:
+    """A file's values with all that `--set` gives; UsageError for all that cannot be read."""
+    problems = []
+    for text in changes:
+        try:
+            raw = _changed(raw, text)
+        except UsageError as error:
+            problems.append(str(error))
+    if problems:
+        raise UsageError("\n  ".join(problems))
+    return raw
 
 
 def _changed(raw: dict[str, Any], text: str) -> dict[str, Any]:

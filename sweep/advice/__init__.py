@@ -7,11 +7,11 @@ import pandas as pd
 
 from sweep.advice.budget import budget
 from sweep.advice.failures import failures
-from sweep.advice.finding import Advice
+from sweep.advice.finding import Advice, go_on
 from sweep.advice.ranges import ranges
 from sweep.spec import StudySpec
 
-__all__ = ["Advice", "advice", "budget", "commands", "failures", "ranges"]
+__all__ = ["Advice", "advice", "budget", "commands", "failures", "go_on", "ranges"]
 
 
 def advice(

@@ -1,12 +1,20 @@
 """Whether a study went on for long enough."""
 
 from collections.abc import Iterator
-from math import ceil
+from math import ceil, inf, isfinite
 from typing import Any
 
 import pandas as pd
 
-from sweep.advice.finding import FEW, Advice, costs_of, go_on, sign, trained
+from sweep.advice.finding import (
+    FEW,
+    Advice,
+    costs_of,
+    go_on,
+    is_exhausted,
+    sign,
+    trained,
+)
 from sweep.spec import StudySpec
 
 LATE = 0.25
@@ -18,25 +26,34 @@ SLIGHT = 0.05
 
 def budget(spec: StudySpec, trials: pd.DataFrame, spent: str | None = None) -> Iterator[Advice]:
     """Whether the best value of a complete study was still getting better: when it did for the last
-    time, and by how much in the last quarter of the trials."""
-    ended = trained(trials)
-    costs = costs_of(spec, ended)
-    count, complete = len(ended), int(costs.notna().sum())
+    time, and by how much in the last quarter of the trials.
+
+    A trial that was pruned, diverged or broke a constraint was tried and is not better; what failed
+    says nothing.
+    """
+    tried = _tried(spec, trials)
+    costs = costs_of(spec, tried)
+    count, complete = len(tried), int(costs.notna().sum())
     if not complete:
         return
-    best = costs.cummin().ffill()
-    last = int((best < best.shift(fill_value=float("inf"))).to_numpy().nonzero()[0][-1])
-    number, since = int(ended["number"].iloc[last]), count - last - 1
+    best = costs.fillna(inf).cummin()
+    last = int((best < best.shift(fill_value=inf)).to_numpy().nonzero()[0][-1])
+    number, since = int(tried["number"].iloc[last]), count - last - 1
+    winner = int(tried.loc[costs == best.iloc[-1], "number"].min())  # of equals the first begun
     facts = {"trials": count, "complete": complete, "last_improvement": number, "since": since}
-    if complete < FEW:
-        text = f"Only {complete} of {count} trials came to their last epoch"
-        text += ": too few to tell whether more would help."
+    if is_exhausted(spec, trials, spent):
+        text = (
+            f"The space is exhausted: the {len(trained(trials))} points of its grid have been "
+            f"tried, and trial {winner} is the best of them."
+        )
+        yield Advice("budget", text, facts)
+    elif count < FEW:
+        text = f"Only {count} trials were tried: too few to tell whether more would help."
         yield Advice("budget", text, facts, go_on(spec, "complete", spent))
     elif since >= LATE * count:
-        winner = ended.loc[costs == best.iloc[-1], "number"].min()  # of equals the first begun
         text = (
-            f"The budget was enough for this space: the last {since} of {count} trials, "
-            f"{since / count:.0%}, brought nothing better than trial {winner}."
+            f"The budget was enough for this space: of {count} trials, the {since} that ended last "
+            f"({since / count:.0%}) brought nothing better than trial {winner}."
         )
         yield Advice("budget", text, facts)
     else:
@@ -46,9 +63,21 @@ def budget(spec: StudySpec, trials: pd.DataFrame, spent: str | None = None) -> I
             return
         text = (
             f"The best was still getting better: trial {number} improved it with {since} of "
-            f"{count} trials ({since / count:.0%}) to go.{change} More trials may help."
+            f"{count} trials ({since / count:.0%}) still to end.{change} More trials may help."
         )
         yield Advice("budget", text, facts | gained, go_on(spec, "complete", spent))
+
+
+def _tried(spec: StudySpec, trials: pd.DataFrame) -> pd.DataFrame:
+    """The trials that came to a judgement, in the order in which they did."""
+    ended = trained(trials)
+    tried = ended[ended["state"].isin(["COMPLETE", "PRUNED"])]
+    if spec.search.pruner != "promotion":
+        return tried
+    # What paused and was never promoted ends with the study, long after it was tried.
+    waited = tried["outcome"] == "pruned"
+    when = tried["datetime_complete"].mask(waited, tried["datetime_start"])
+    return tried.assign(when=when).sort_values(["when", "number"]).drop(columns="when")
 
 
 def _late_gain(
@@ -58,7 +87,7 @@ def _late_gain(
     or all values are the same."""
     before, after = best.iloc[ceil((1 - LATE) * len(best)) - 1], best.iloc[-1]
     lead = costs.median() - after
-    if pd.isna(before) or not lead > 0:
+    if not isfinite(before) or not lead > 0:
         return "", {}
     gain = float((before - after) / lead)
     facts = {"before": float(sign(spec) * before), "after": float(sign(spec) * after)}

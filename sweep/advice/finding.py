@@ -2,11 +2,13 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from math import inf
 from shlex import quote
 from typing import Any
 
 import pandas as pd
 
+from sweep.draws import grid
 from sweep.entries import Range
 from sweep.errors import StudyFileError, UsageError
 from sweep.overview import REFUSED
@@ -53,7 +55,15 @@ def costs_of(spec: StudySpec, trials: pd.DataFrame) -> "pd.Series[float]":
     fit = trials["state"] == "COMPLETE"
     for name in spec.search.constraints:
         fit &= ~(trials[f"violation_{name}"] > 0)
-    return (sign(spec) * trials[column]).where(fit)
+    return (sign(spec) * trials[column]).where(fit & trials[column].abs().lt(inf))
+
+
+def is_exhausted(spec: StudySpec, trials: pd.DataFrame, spent: str | None = None) -> bool:
+    """Whether a complete study has tried all the points of its grid."""
+    if spec.search.sampler != "grid" or spent is not None:
+        return False
+    count = len(trained(trials))
+    return count < spec.search.trials or count >= len(grid(spec.space, spec.search.seed))
 
 
 def go_on(spec: StudySpec, state: str, spent: str | None = None) -> tuple[str, ...]:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from sweep.cli import (
     best,
@@ -48,8 +49,21 @@ COMMANDS: dict[str, tuple[Callable[..., Any], ...]] = {
     "Machine": (doctor.doctor,),
 }
 
+
+class Commands(TyperGroup):
+    """The commands, with errors in our words: without those of the library that checks values."""
+
+    def invoke(self, ctx: typer.Context) -> Any:  # type: ignore[override]
+        try:
+            return super().invoke(ctx)
+        except typer.BadParameter as error:
+            error.message = error.message.removeprefix("Value error, ")
+            raise
+
+
 app = typer.Typer(
     name="sweep",
+    cls=Commands,
     help="Find the best neural network for a table of data, on all the cores you have.",
     epilog=f"Exit status: {', '.join(f'{code} {text}' for code, text in MEANING.items())}.",
     no_args_is_help=True,

@@ -110,28 +110,51 @@ def edit(name: options.StudyName, settings: Settings, store: options.Store = Non
 
 def ask(name: str, store: str | None, request: str, **detail: Any) -> None:
     """Hand in a request, and wait for the answer if a process runs the study."""
-    from sweep.errors import StudyNotFound, SweepError
+    from sweep.errors import StudyNotFound, UsageError
     from sweep.store import Store, locate
 
     place = locate(store)
     with Store(place, read_only=True) as record:
         study = record.study(name)
         held = is_held(study)
+        if request == "kill":
+            _check_kill(record, study, detail["trial"])
+    is_complete = not held and study["state"] == "complete"
     if not held and request in ("pause", "stop", "cancel", "kill", "resume"):
-        if study["state"] == "complete":
-            raise StudyNotFound(f"study {name!r} is complete; sweep extend {name} makes it longer")
+        if is_complete:
+            raise UsageError(
+                f"study {name!r} is complete: there is nothing to {request}; "
+                f"sweep extend {name} --trials N makes it longer"
+            )
         raise StudyNotFound(f"study {name!r} is not running; sweep resume {name} goes on with it")
     with Store(place) as record:
         number = record.request(name, request, detail)
         answer = _answer(record, name, number) if held else None
+        is_extended = any(row["request"] == "extend" for row in record.pending(study["id"]))
     if answer is not None and answer.startswith("refused: "):
-        raise SweepError(answer.removeprefix("refused: "))
+        raise UsageError(answer.removeprefix("refused: "))
     if answer is not None:
         print(f"{name}: {answer}")
     elif held:
         print(f"{name}: noted; it takes effect before the study's next decision")
     else:
-        print(f"{name}: noted; it takes effect when the study goes on: sweep resume {name}")
+        needs = f"sweep resume {name}"
+        if is_complete and not is_extended:
+            needs = f"it is complete, and needs sweep extend {name} --trials N first, then {needs}"
+        print(f"{name}: noted; it takes effect when the study goes on: {needs}")
+
+
+def _check_kill(record: "Store", study: "Row", trial: int) -> None:
+    """UsageError if there is no such trial, or it has ended."""
+    from sweep.errors import UsageError
+    from sweep.overview import ENDED
+
+    name = study["name"]
+    known = {row["number"]: row["state"] for row in record.outcomes(study["id"])}
+    if trial not in known:
+        raise UsageError(f"study {name!r} has no trial {trial} yet; sweep watch {name} shows them")
+    if known[trial] in ENDED:
+        raise UsageError(f"trial {trial} of {name!r} has ended already: it is {known[trial]}")
 
 
 def is_held(study: "Row") -> bool:

@@ -14,7 +14,7 @@ def print_plan(found: Plan) -> None:
     """The question in full, the rungs, the first trials, and what they are predicted to take."""
     spec, shape, search = found.spec, found.shape, found.spec.search
     console = Console(highlight=False, soft_wrap=True)
-    console.print(Text(studyfile.to_toml(spec)))
+    console.print(Text(studyfile.to_toml(spec, found.found)))
     searched = ", ".join(space.distributions(spec.space))
     rows = [
         (

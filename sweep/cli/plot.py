@@ -59,6 +59,10 @@ def plot(
     from sweep.errors import UsageError
 
     place = to or Path(f"{name}-plots")
+    if to is not None and to.suffix not in ("", *PAGES) and not to.is_dir():
+        raise UsageError(
+            f"--to {place}: a plot is written as {' or '.join(PAGES)}, and a folder has no ending"
+        )
     if place.suffix in PAGES and len(kinds or ()) != 1:
         raise UsageError(f"--to {place} is a file for one plot: name one, or give a folder")
     from sweep.gallery import write_file, write_folder  # these take a second

@@ -10,8 +10,10 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from sweep.advice import Advice, commands
+from sweep.advice import Advice, commands, go_on
+from sweep.dataspec import SOURCES
 from sweep.results import Best, Study
+from sweep.space import distributions
 from sweep.spec import direction
 from sweep.store import Location
 
@@ -25,6 +27,10 @@ def print_summary(study: Study, file: Path | None = None) -> None:
     for outcome, count in trials["outcome"].value_counts().items():
         if outcome in REFUSED:
             console.print(f"  {count} of them {outcome}: {REFUSED[str(outcome)]}")
+    if (budget := study.budget) is not None and study.state == "complete":
+        tried = int((~trials["outcome"].isin(REFUSED)).sum())
+        ended = f"ended by {budget} after {tried} of {study.spec.search.trials} trials"
+        console.print(f"  {ended}; to go on: {_longer(study, budget)}", markup=False)
     if study.state == "complete" and "complete" not in counts:
         outcomes = ", ".join(f"{n} {name}" for name, n in trials["outcome"].value_counts().items())
         console.print(f"  no winner: no trial came to its last epoch ({outcomes})", style="red")
@@ -57,8 +63,9 @@ def _winner(study: Study, best: Best) -> list[tuple[str, str]]:
         rows.append((f"test {metric}", f"{best.test:.4f}{_interval(best)}"))
     if shares := study.importances:
         texts = [f"{name} {share:.0%}" for name, share in shares.items() if share >= 0.005]
-        among = f"among {study.counts['complete']} complete trials"
-        rows.append(("what mattered", f"{', '.join(texts)} ({among})"))
+        rows.append(("what mattered", f"{', '.join(texts)} ({study.importances_basis})"))
+    elif study.state == "complete" and distributions(study.spec.space):
+        rows.append(("what mattered", f"not known: {study.importances_basis}"))
     if best.file.is_file():
         rows.append(("model", _shown(best.file)))
     return rows
@@ -90,7 +97,11 @@ def _print_next(console: Console, study: Study, found: list[Advice], file: Path 
         for command in typed:
             console.print(f"  {command}", style="dim", markup=False)
         console.print("next:", style="dim")
-        for command in ("best {}", "show {}", "plot {}", "export {} --to trials.parquet"):
+        predict = "predict {} --input new.csv --output predictions.csv"
+        offered = ["best {}", "show {}", "plot {}", "export {} --to trials.parquet"]
+        if study.spec.data.source not in SOURCES and study.spec.train.function is None:
+            offered = [predict, *offered] if "complete" in study.counts else offered
+        for command in offered:
             console.print(f"  sweep {command.format(name)}", style="dim", markup=False)
     elif study.state in ("running", "paused"):
         console.print(f"to see it run: sweep watch {name}", style="dim")
@@ -100,6 +111,13 @@ def _print_next(console: Console, study: Study, found: list[Advice], file: Path 
             style="dim",
             markup=False,
         )
+
+
+def _longer(study: Study, budget: str) -> str:
+    """What to type for a study that its budget ended."""
+    if not (typed := go_on(study.spec, "complete", budget)):
+        return f"a study of another name with a larger {budget}"
+    return ", then ".join(typed)
 
 
 def _shown(place: Path | Location) -> str:

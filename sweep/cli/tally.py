@@ -61,6 +61,9 @@ class Sign:
     """Seconds since 1970."""
 
 
+KNOWN, SHARE = 5, 0.05
+"""Trials that ended, or the share of the predicted work, from which on the time left is told."""
+
 SESSION = ("backend", "cpus", "ready", "ended", "work", "trained", "signs")
 """What of a tally is this session's, whatever the study goes back to."""
 
@@ -232,7 +235,10 @@ class Tally:
         if missing := max(0, self.spec.search.trials - self.begun):
             mean = self.cost / max(1, self.begun)
             costs.append(missing * mean * expected_epochs(ends, kept, self.whole, 0))
-        left = max(0.0, fsum(costs) / self.whole - ahead) * seconds / work
+        rest = max(0.0, fsum(costs) / self.whole - ahead)
+        if self.ended < KNOWN and work < SHARE * (work + rest):
+            return None  # the first epochs are slow, and no trial is known to be pruned yet
+        left = rest * seconds / work
         search = self.spec.search
         if search.wall_time is not None:
             left = min(left, max(0.0, search.wall_time - seconds))

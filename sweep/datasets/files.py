@@ -199,7 +199,7 @@ def _mixed(data: DataSpec, name: str, error: MixedColumn) -> DataProblem:
     odd, column = error.mixed, error.column
     text = f"{place(data, odd.row)}: column {shown(column)} holds {shown(odd.value)}"
     if re.fullmatch(r"[+-]?[0-9]*,[0-9]+", str(odd.value)) and data.decimal == ".":
-        if _delimiter(data) == ",":
+        if delimiter_of(data) == ",":
             return DataProblem(f"{text}; write numbers without commas")
         return DataProblem(
             text,
@@ -223,7 +223,8 @@ def _key(column: str) -> str:
     return column if re.fullmatch(r"[A-Za-z0-9_-]+", column) else shown(column)
 
 
-def _delimiter(data: DataSpec) -> str | None:
+def delimiter_of(data: DataSpec) -> str | None:
+    """What cuts the cells of a text file; None for files of other kinds."""
     if format_of(data.source) is not TEXT or data.delimiter is not None:
         return data.delimiter
     with opened(data.source) as file:

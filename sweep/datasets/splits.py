@@ -33,7 +33,7 @@ def split(data: DataSpec, rows: int, labels: Labels = None, by: By = None) -> Pa
     part. time: the latest are for testing, those before them for validation, and rows of one time
     stay together. column: as `by` says.
     """
-    way = _way(data, labels)
+    way = way_of(data, labels is not None)
     parts = Parts(*map(np.sort, _SPLITS[way](data, rows, labels, by)))
     missing = 0 if labels is None else len(np.setdiff1d(labels, labels[parts.train]))
     needed = [*parts[:2], *([parts.test] if data.test and way != "column" else [])]
@@ -50,7 +50,7 @@ def folds(
     Of a split by time, each fold is trained on what came before it, and the latest is the first:
     its model, which is kept, has the most rows to learn from.
     """
-    way = _way(data, labels)
+    way = way_of(data, labels is not None)
     found = [Parts(*map(np.sort, parts)) for parts in _FOLDS[way](data, count, rows, labels, by)]
     if not all(len(part) for parts in found for part in parts[:2]):
         raise StudyFileError(
@@ -67,8 +67,9 @@ def folds(
     return found
 
 
-def _way(data: DataSpec, labels: Labels) -> str:
-    return data.split or ("random" if labels is None else "stratified")
+def way_of(data: DataSpec, has_classes: bool) -> str:
+    """How the rows are split: as the study file says, else by class where there are classes."""
+    return data.split or ("stratified" if has_classes else "random")
 
 
 def _too_little(data: DataSpec, way: str, rows: int) -> str:

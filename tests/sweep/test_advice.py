@@ -7,12 +7,14 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 import optuna
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from sweep import studyfile, tables
 from sweep.advice import advice, budget, commands, failures, ranges
 from sweep.cli.app import app
-from sweep.importances import importances
+from sweep.importances import basis, importances
 from sweep.results import load
 from sweep.space import distributions
 from tests.sweep.studies import finish, small
@@ -202,8 +204,8 @@ def test_a_best_that_was_found_early():
     rows[18]["datetime_complete"] = rows[-1]["datetime_complete"] + timedelta(seconds=1)
     (found,) = budget(spec, tables.trials(spec, rows))
     assert found.text == (
-        "The budget was enough for this space: the last 22 of 42 trials, 52%, brought nothing "
-        "better than trial 18."
+        "The budget was enough for this space: of 42 trials, the 22 that ended last (52%) brought "
+        "nothing better than trial 18."
     )
     assert found.commands == ()
 
@@ -218,14 +220,94 @@ def test_a_best_that_grew_by_next_to_nothing():
 
 
 def test_too_few_to_tell():
-    """Nine complete trials are too few for a judgement of the budget, or of any range."""
+    """Nine trials are too few for a judgement of the budget, or of any range."""
     spec = spec_of(wall_time=60.0)
-    table = tables.trials(spec, values_of([None] * 40 + [0.1 * i for i in range(9)]))
+    table = tables.trials(spec, values_of([None] * 4 + [0.1 * i for i in range(5)]))
     (found,) = advice(spec, table, spent="search.wall_time")
-    assert found.text.startswith("Only 9 of 49 trials came to their last epoch: too few")
+    assert found.text.startswith("Only 9 trials were tried: too few")
     assert found.commands == ("sweep extend known --wall-time 30", "sweep resume known")
     assert advice(spec, tables.trials(spec, [])) == []
     assert advice(spec, tables.trials(spec, values_of([None] * 5))) == []
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ([None, 0.5, 0.6] + [None] * 47, "of 50 trials, the 47 that ended last (94%) brought"),
+        ([None] * 40 + [0.1 * i for i in range(9)], "still getting better: trial 48 improved it"),
+        ([None] * 9 + [0.5], "still getting better: trial 9 improved it"),
+        ([0.5] + [None] * 9, "the 9 that ended last (90%) brought nothing better than trial 0"),
+    ],
+)
+def test_pruned_trials_were_tried(values, said):
+    """Few came to their end, and yet it is plain whether the best was still improving."""
+    spec = spec_of()
+    (found,) = budget(spec, tables.trials(spec, values_of(values)))
+    assert said in found.text
+
+
+def test_trials_that_wait_were_tried_when_they_began():
+    """Under promotion those that pause end with the study; the best after them is a late one."""
+    rows = values_of([0.5] + [None] * 38 + [0.9])
+    for each in rows:
+        each["datetime_start"] = BEGAN + timedelta(seconds=each["number"])
+        if each["state"] == "pruned":
+            each["datetime_complete"] = BEGAN + timedelta(hours=1)
+    spec = spec_of(pruner="promotion")
+    (found,) = budget(spec, tables.trials(spec, rows))
+    assert found.facts["since"] == 0
+
+
+@pytest.mark.parametrize("trials", [60, 4])
+def test_an_exhausted_grid_is_not_to_be_extended(trials):
+    """All of its four points were tried, one of them diverged: there is nothing to go on to."""
+    space = {"learning_rate": [0.1, 0.2, 0.3, 9.0], "neurons": 8}
+    spec = spec_of(space, sampler="grid", trials=trials)
+    rows = [row(i, {"learning_rate": rate}, rate) for i, rate in enumerate([0.1, 0.2, 0.3])]
+    rows.append(row(3, {"learning_rate": 9.0}, None, outcome="diverged"))
+    (found,) = budget(spec, tables.trials(spec, rows))
+    assert found.text == (
+        "The space is exhausted: the 4 points of its grid have been tried, and trial 2 is the best "
+        "of them."
+    )
+    assert found.commands == ()
+
+
+STATES = st.sampled_from(
+    [
+        *(("complete", "finished"), ("pruned", "pruned"), ("pruned", "diverged")),
+        *(("failed", outcome) for outcome in ("error", "timeout", "worker_lost", "killed")),
+        *(("pruned", outcome) for outcome in ("duplicate", "too_large")),
+        *(("running", None), ("paused", None)),
+    ]
+)
+NUMBERS = st.floats(-1e9, 1e9) | st.sampled_from([0.0, 0.5, 1.0, math.inf, -math.inf, math.nan])
+
+
+@given(
+    st.lists(st.tuples(STATES, NUMBERS, st.integers(0, 9), st.floats(0, 1)), max_size=40),
+    st.sampled_from(["accuracy", "log_loss"]),
+    st.sampled_from(["hyperband", "promotion", "none"]),
+    st.sampled_from(["complete", "running", "stopped", "paused", "failed"]),
+    st.sampled_from([None, "search.trials", "search.flops"]),
+)
+@settings(max_examples=100)
+def test_any_trials_can_be_judged(trials, metric, pruner, state, spent):
+    """Whatever became of the trials, in whatever order and with whatever values, nothing is raised
+    and every sentence is finite."""
+    spec = spec_of(metric=metric, pruner=pruner)
+    rows = []
+    for number, ((at, outcome), value, ended, share) in enumerate(trials):
+        params = values_of([0.0])[0]["params"] | {"learning_rate": 10 ** (-4 + 4 * share)}
+        over = None if at in ("running", "paused") else BEGAN + timedelta(seconds=ended)
+        known = value if at == "complete" else None
+        kept = {"state": at, "outcome": outcome, "datetime_complete": over}
+        rows.append(row(number, params, known, **kept))
+    table = tables.trials(spec, rows)
+    for found in advice(spec, table, state, spent):
+        assert "nan" not in found.text
+        assert "inf" not in found.text
+    assert sum(importances(spec, rows).values()) == pytest.approx(1) or not importances(spec, rows)
 
 
 @pytest.mark.parametrize(
@@ -334,6 +416,28 @@ def test_what_mattered(sampler):
     assert found["learning_rate"] > 0.5
     assert sum(found.values()) == pytest.approx(1)
     assert importances(spec, rows[:29]) == {}
+
+
+def test_what_mattered_among_pruned_trials():
+    """Ten of sixty came to their end; the values of all after the last rung that most of them
+    reached say which parameter it is."""
+    spec = spec_of()  # with rungs after epochs 1, 3 and 9
+    rows = searched(spec, lambda p: place(p, "learning_rate"), SAMPLERS["random"](0))
+    epochs = []
+    for each in rows:
+        number, value = each["number"], each["value"]
+        last = 9 if number < 10 else 3 if number < 52 else 1
+        if last < 9:
+            each |= {"state": "pruned", "outcome": "pruned"}
+        epochs += [
+            {"trial": number, "epoch": epoch, "validation_metric": value * epoch / 9}
+            for epoch in range(1, last + 1)
+        ]
+    assert importances(spec, rows) == {}
+    assert basis(spec, rows, epochs).text == "by accuracy after epoch 3 of 52 trials"
+    assert next(iter(importances(spec, rows, epochs))) == "learning_rate"
+    few = basis(spec, rows[:29], epochs)
+    assert few.text == "too few trials: 10 complete and 29 tried, of 30 that it takes"
 
 
 def test_nothing_mattered():

@@ -140,7 +140,7 @@ def test_a_run_is_controlled_from_another_terminal(sweep, tmp_path):
             assert "before the study's next decision" in sweep(*arguments).stdout
         assert sum(load("small", path).counts.values()) == ended, "it went on while paused"
         assert sweep("resume", "small").stdout == "small: going on\n"
-        assert sweep("kill", "small", "--trial", "0").returncode == 1
+        assert sweep("kill", "small", "--trial", "0").returncode == 2, "it has ended"
         assert "extended to trials 5010" in sweep("extend", "small", "--trials", "10").stdout
         assert "stopping" in sweep("stop", "small").stdout
         out, _ = going.communicate(timeout=60)
@@ -206,8 +206,9 @@ MISTAKES = [
     (["list"], 3, ["no store at", "sweep run STUDY.toml"]),
     (["best", "small"], 3, ["no store at"]),
     (["plot", "small"], 3, ["no store at"]),
-    (["plot", "small", "histroy"], 2, ["histroy", "history"]),
+    (["plot", "small", "histroy"], 2, ["'KIND': 'histroy' is not one of 'history'"]),
     (["plot", "small", "--to", "all.png"], 2, ["all.png", "name one, or give a folder"]),
+    (["plot", "small", "history", "--to", "h.txt"], 2, ["--to h.txt", ".html or .png"]),
     (["validate", "missing.toml"], 2, ["missing.toml", "no such file"]),
     (["validate", "study.yaml"], 2, ["study.yaml", "looks like YAML", "[search]"]),
     (["validate", "twice.toml"], 2, ["twice.toml", "line 3", "given twice"]),
@@ -217,6 +218,11 @@ MISTAKES = [
     (["validate", "binary.toml"], 2, ["binary.toml", "not UTF-8", "0xff"]),
     (["validate", "/dev/zero"], 2, ["/dev/zero", "no study file", "1,000,000 bytes"]),
     (["validate", "study.toml", "--set", "search.trails=3"], 2, ["search.trails = 3", '"trials"']),
+    (
+        ["validate", "study.toml", "--set", "search.trials", "--set", "space.optimizer=adam"],
+        2,
+        ["--set search.trials:", "--set space.optimizer=adam:"],
+    ),
     (["validate", "study.toml", "--set", "search.trials"], 2, ["--set search.trials", "KEY=VALUE"]),
     (
         ["validate", "study.toml", "--set", "space.optimizer=adam"],
@@ -235,7 +241,7 @@ MISTAKES = [
     (["run", "bad.toml"], 2, ["bad.toml", "not valid TOML"]),
     (["run", "unknown.toml"], 2, ["unknown.toml", "search.trails", 'did you mean "trials"']),
     (["run", "study.toml", "--name", "../escape"], 2, ["../escape", "letters, digits"]),
-    (["run", "study.toml", "--backend", "cloud"], 2, ["cloud", "ray", "serial"]),
+    (["run", "study.toml", "--backend", "cloud"], 2, ["'cloud' is not one of 'ray', 'serial'"]),
     (["run", "study.toml", "--cpus", "0"], 2, ["--cpus"]),
     (["run", "study.toml", "--store", "study.toml/x.db"], 4, ["cannot write the store"]),
     (["run", "study.toml", "--store", "study.toml"], 4, ["not a database"]),

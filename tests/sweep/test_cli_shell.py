@@ -13,7 +13,7 @@ import typer.main
 from sweep.cli import exits
 from sweep.cli.app import app
 from sweep.cli.plot import Kind
-from tests.sweep.studies import finish, small, write
+from tests.sweep.studies import SMALL, finish, small, write
 
 DOCS = Path(__file__).parents[2] / "docs"
 COMMANDS = typer.main.get_command(app).commands
@@ -68,6 +68,64 @@ def test_exit_status(call, tmp_path, store, case):
     done = call(*(text.format(store=store) for text in arguments))
     assert done.status == status, done.err
     assert "Traceback" not in done.err
+
+
+@pytest.mark.parametrize("command", ["pause", "stop", "cancel", "kill"])
+def test_a_study_that_is_complete_has_nothing_to_stop(call, store, command):
+    """It was found, so that the status is no 3; the message says how it could go on."""
+    trial = ["--trial", "0"] if command == "kill" else []
+    done = call(command, "small", "--store", store, *trial)
+    assert (done.status, done.out) == (exits.USAGE, "")
+    assert "complete" in done.err
+    assert done.err.count("\n") == 1
+    if command == "kill":
+        assert "trial 0 of 'small' has ended already: it is" in done.err
+        unknown = call(command, "small", "--store", store, "--trial", "99")
+        assert (unknown.status, "has no trial 99" in unknown.err) == (exits.USAGE, True)
+    else:
+        assert f"nothing to {command}; sweep extend small --trials N" in done.err
+
+
+def test_an_edit_of_a_complete_study_says_what_it_needs(call, tmp_path):
+    """It takes effect with the next trial, and there is none before the study is extended."""
+    at = ["--store", str(tmp_path / "sweep.db")]
+    finish(small(tmp_path, trials=4), tmp_path / "sweep.db")
+    edited = call("edit", "small", "learning_rate=0.01", *at)
+    assert "it is complete, and needs sweep extend small --trials N first" in edited.out
+    call("extend", "small", "--trials", "2", *at)
+    again = call("edit", "small", "learning_rate=0.01", *at)
+    assert again.out.endswith("when the study goes on: sweep resume small\n")
+
+
+@pytest.mark.parametrize(
+    ("limit", "more"),
+    [
+        ("search.wall_time=1e-9", "sweep extend small --wall-time 1, then sweep resume small"),
+        ("search.flops=1e6", "a study of another name with a larger search.flops"),
+    ],
+)
+def test_the_budget_that_ended_a_study_is_named(call, tmp_path, limit, more):
+    """After how many of its trials it did, and what to do to go on."""
+    small(tmp_path)
+    done = call("run", str(tmp_path), *SERIAL, "--set", limit, "--store", str(tmp_path / "s.db"))
+    assert done.status == exits.INCOMPLETE
+    key = limit.partition("=")[0]
+    assert re.search(rf"ended by {key} after \d+ of 24 trials; to go on: {more}", done.out)
+
+
+def test_what_comes_next_for_a_table_of_ones_own(call, tmp_path):
+    """Predictions for new rows come first; for a set of scikit-learn's there are no new rows."""
+    (tmp_path / "rows.csv").write_text("a,b\n" + "".join(f"{i % 50},{i}\n" for i in range(150)))
+    text = SMALL.replace('"sklearn:iris"', '"rows.csv"\ntarget = "b"\ntask = "regression"')
+    text = text.replace("epochs = 9", 'epochs = 9\nmetric = "rmse"')
+    text = text.replace("[space]", '[space]\nloss = "mean_squared"')
+    at = ["--store", str(tmp_path / "s.db"), "--set", "search.trials=3"]
+    write(tmp_path, text)
+    done = call("run", str(tmp_path), *SERIAL, *at)
+    assert "next:\n  sweep predict small --input new.csv --output predictions.csv\n" in done.out
+    write(tmp_path, SMALL)
+    done = call("run", str(tmp_path), *SERIAL, *at, "--name", "other")
+    assert "next:\n  sweep best other\n" in done.out
 
 
 def test_exit_statuses_are_documented(call):

@@ -197,6 +197,14 @@ def test_the_time_that_is_left_counts_what_runs(spec):
     assert tally.share(BEGAN + 60) == pytest.approx(1)
 
 
+def test_no_time_is_left_to_tell_before_some_is_done(spec):
+    """Four of 200 trials, 2 % of the work, are no pace; five are, and so is a twentieth of it."""
+    assert tally_of(spec, values=[0.5] * 4).left(BEGAN + 10) is None
+    assert tally_of(spec, values=[0.5] * 5).left(BEGAN + 10) == pytest.approx(390)
+    few = tally_of(replace_search(spec, trials=40), values=[0.5] * 2)
+    assert few.left(BEGAN + 10) == pytest.approx(190)
+
+
 def replace_search(spec, **changes):
     return spec.model_copy(update={"search": spec.search.model_copy(update=changes)})
 

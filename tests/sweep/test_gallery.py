@@ -27,7 +27,7 @@ learning_rate = { low = 1e-3, high = 1e-1, log = true }
 [train]
 epochs = 2
 [search]
-trials = 6
+trials = 30
 pruner = "none"
 sampler = "random"
 objectives = ["accuracy", "parameters"]
@@ -37,7 +37,7 @@ objectives = ["accuracy", "parameters"]
 @pytest.fixture(scope="module")
 def study(tmp_path_factory):
     folder = tmp_path_factory.mktemp("gallery")
-    return finish(small(folder), folder / "sweep.db")
+    return finish(small(folder, trials=40), folder / "sweep.db")
 
 
 @pytest.fixture(scope="module")
@@ -61,6 +61,17 @@ def test_every_figure_of_a_study(study, kind):
 def test_every_figure_of_several_objectives(two, kind):
     """With several objectives, the first is the one that the plots of one value show."""
     assert len(PLOTS[kind](two).data) >= 1
+
+
+def test_importances_are_those_that_are_told(study, tmp_path):
+    """The bars are the shares of `show`, and say of what; few trials have none in either."""
+    (bars,) = PLOTS["importances"](study).data
+    assert dict(zip(bars.y, bars.x, strict=True)) == study.importances != {}
+    assert study.importances_basis in PLOTS["importances"](study).layout.xaxis.title.text
+    few = finish(small(tmp_path), tmp_path / "sweep.db")
+    assert few.importances == {}
+    with pytest.raises(UsageError, match="no importances: too few trials: 15 complete"):
+        PLOTS["importances"](few)
 
 
 def test_there_is_no_front_of_one_objective(study):

@@ -89,3 +89,26 @@ def test_the_question_in_full(tmp_path):
     assert studyfile.load(file) == spec
     assert tomllib.loads(text)["search"]["workers"] == 4
     assert replace(plan(spec)).spec == spec
+
+
+def test_what_was_found_for_keys_without_a_value(tmp_path):
+    """Comments say what they are for these rows, or that they are none; the file asks the same."""
+    rows = "".join(f"{i};{i % 7};{'no' if i % 3 else 'yes'};{i / 2}\n" for i in range(150))
+    (tmp_path / "rows.csv").write_text(f"a;b;c;d\n{rows}")
+    for target, said in {
+        "c": ["task: classification", "split: stratified", "positive: yes", "target_scaling: none"],
+        "d": ["task: regression", "split: random", "positive: none", "target_scaling: standard"],
+    }.items():
+        text = SMALL.replace('"sklearn:iris"', f'"rows.csv"\ntarget = "{target}"')
+        metric = "rmse" if target == "d" else "accuracy"
+        loss = "mean_squared" if target == "d" else "softmax_cross_entropy"
+        text = text.replace("[space]", f'[space]\nloss = "{loss}"')
+        text = text.replace("epochs = 9", f'epochs = 9\nmetric = "{metric}"')
+        spec = studyfile.load(write(tmp_path, text))
+        whole = studyfile.to_toml(spec, plan(spec).found)
+        for line in (*said, "delimiter: ';'", "wall_time: none"):
+            assert f"\n# {line}\n" in whole
+        (tmp_path / "full.toml").write_text(whole)
+        assert studyfile.load(tmp_path / "full.toml") == spec
+    given = spec.model_copy(update={"data": spec.data.model_copy(update={"split": "random"})})
+    assert '\nsplit = "random"\n' in studyfile.to_toml(given, plan(given).found)

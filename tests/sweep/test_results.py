@@ -183,7 +183,7 @@ def test_a_study_that_is_not_there_is_an_error(study, tmp_path):
         sweep.load("large", study.place)
 
 
-@pytest.mark.parametrize("plot", [plots.curves, plots.history, plots.importances, plots.parallel])
+@pytest.mark.parametrize("plot", [plots.curves, plots.history, plots.slice, plots.parallel])
 def test_figures_show_the_study(study, plot):
     """Each figure has data and axes that are named."""
     figure = plot(study)
