@@ -248,7 +248,6 @@ class Dispatch:
         if _may_end_otherwise(report, self.limits):
             opened.losses += 1
             if segment.trial in self._killed:
-                self._arrive(segment, report, accepted=False)
                 self._end(segment)
                 return
             if opened.losses < ATTEMPTS:
@@ -268,7 +267,7 @@ class Dispatch:
         self._accept(segment, report)
 
     def _end(self, segment: Segment) -> None:
-        """Answer a segment that is not out, of a trial that was killed."""
+        """Answer a segment that is not out any more, of a trial that was killed."""
         killed = Report(outcome="killed")
         self._arrive(segment, killed, accepted=True)
         self._accept(segment, killed)

@@ -14,7 +14,7 @@ from sweep import studyfile
 from tests.sweep.studies import finish
 
 STUDIES = Path(__file__).parents[1] / "studies"
-TRIALS = 20
+TRIALS = 60
 
 
 @pytest.fixture(scope="module")

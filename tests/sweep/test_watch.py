@@ -38,8 +38,8 @@ def process(*arguments):
 
 @contextmanager
 def running(folder):
-    """A study of five thousand trials that runs, and its store."""
-    small(folder, trials=5000)
+    """A study of so many trials that it runs on, and its store."""
+    small(folder, trials=100_000)
     path = folder / "sweep.db"
     with process("run", folder, "--backend", "serial", "--store", path) as going:
         for line in going.stderr:
@@ -138,7 +138,7 @@ def test_a_run_is_watched_and_stopped(tmp_path):
     """Lines come as trials end; when the study is stopped, the watch ends with status 5."""
     with running(tmp_path) as (going, path), process("watch", "small", "--store", path) as watching:
         heading, summed, first, *_ = (watching.stderr.readline() for _ in range(3))
-        assert heading.startswith("small: 5000 trials")
+        assert heading.startswith("small: 100000 trials")
         assert "trials ended: " in summed
         assert " after " in first
         going.send_signal(signal.SIGINT)
