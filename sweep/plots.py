@@ -18,7 +18,7 @@ from optuna.visualization import (
 )
 
 from sweep.errors import UsageError
-from sweep.results import Study
+from sweep.recorded import Recorded
 
 BEST, COMPLETE, PRUNED = "#1f4e9c", "#8fa8cf", "#c8c8c8"
 TEMPLATE = "plotly_white"
@@ -38,10 +38,10 @@ STATES = {
 """What became of a trial, in words and in colour."""
 
 
-def curves(study: Study) -> go.Figure:
+def curves(study: Recorded) -> go.Figure:
     """The learning curve of every trial: pruned ones grey, the best one dark and on top."""
     state = study.trials.set_index("number")["state"]
-    best = study.best.number if "complete" in study.counts else None
+    best = study.leader
     figure = go.Figure()
     drawn: list[tuple[str, str, int, Callable[[int], bool]]] = [
         ("pruned or failed", PRUNED, 1, lambda trial: state[trial] != "COMPLETE"),
@@ -79,13 +79,13 @@ def curves(study: Study) -> go.Figure:
     return figure
 
 
-def history(study: Study) -> go.Figure:
+def history(study: Recorded) -> go.Figure:
     """The value of each trial in order, and the best so far."""
     _complete(study, 1)
     return _optuna(plot_optimization_history, study, "Values in order")
 
 
-def importances(study: Study) -> go.Figure:
+def importances(study: Recorded) -> go.Figure:
     """How much each parameter matters to the value, by PED-ANOVA (Watanabe et al. 2023,
     arXiv:2304.10255)."""
     _parameters(study, shared=False)
@@ -100,12 +100,12 @@ def importances(study: Study) -> go.Figure:
     )
 
 
-def slice(study: Study) -> go.Figure:
+def slice(study: Recorded) -> go.Figure:
     """The values of the complete trials over each parameter."""
     return _optuna(plot_slice, study, "Slices", params=_parameters(study, shared=False))
 
 
-def parallel(study: Study) -> go.Figure:
+def parallel(study: Recorded) -> go.Figure:
     """Every complete trial as a line through the parameters that all of them have to its value."""
     return _optuna(
         plot_parallel_coordinate,
@@ -115,7 +115,7 @@ def parallel(study: Study) -> go.Figure:
     )
 
 
-def contour(study: Study) -> go.Figure:
+def contour(study: Recorded) -> go.Figure:
     """The value over each two of the parameters that matter most."""
     names = _parameters(study, shared=True, fewest=2)
     if len(names) > CONTOURS:
@@ -125,7 +125,7 @@ def contour(study: Study) -> go.Figure:
     return _optuna(plot_contour, study, "Contours", params=names)
 
 
-def timeline(study: Study) -> go.Figure:
+def timeline(study: Recorded) -> go.Figure:
     """Which worker trained which trial when, by what became of the trial."""
     state = study.trials.set_index("number")["state"]
     attempts = study.attempts.dropna(subset=["worker", "started", "finished"])
@@ -158,7 +158,7 @@ def timeline(study: Study) -> go.Figure:
     )
 
 
-def pareto(study: Study) -> go.Figure:
+def pareto(study: Recorded) -> go.Figure:
     """Every complete trial by two of the objectives, those that nothing beats on top.
 
     UsageError for a study of one objective.
@@ -192,13 +192,15 @@ def pareto(study: Study) -> go.Figure:
     )
 
 
-def _optuna(plot: Callable[..., go.Figure], study: Study, title: str, **options: Any) -> go.Figure:
+def _optuna(
+    plot: Callable[..., go.Figure], study: Recorded, title: str, **options: Any
+) -> go.Figure:
     with _without_warnings():
         figure = plot(_first(study), target_name=study.spec.objectives[0], **options)
     return figure.update_layout(template=TEMPLATE, title=f"{title} of {study.name}")
 
 
-def _first(study: Study) -> optuna.Study:
+def _first(study: Recorded) -> optuna.Study:
     """The study as Optuna has it; of several objectives with the first alone."""
     whole = study.optuna_study
     if len(study.spec.objectives) < 2:
@@ -218,7 +220,7 @@ def _first(study: Study) -> optuna.Study:
     return first
 
 
-def _parameters(study: Study, *, shared: bool, fewest: int = 1) -> list[str]:
+def _parameters(study: Recorded, *, shared: bool, fewest: int = 1) -> list[str]:
     """The parameters that some complete trial has, or all of them; UsageError if they are few."""
     complete = _complete(study, FEW).dropna(axis="columns", how="any" if shared else "all")
     names = [name.removeprefix("params_") for name in complete if name.startswith("params_")]
@@ -230,7 +232,7 @@ def _parameters(study: Study, *, shared: bool, fewest: int = 1) -> list[str]:
     return names
 
 
-def _complete(study: Study, fewest: int) -> pd.DataFrame:
+def _complete(study: Recorded, fewest: int) -> pd.DataFrame:
     """The complete trials; UsageError if they are fewer."""
     trials = study.trials
     complete = trials[trials["state"] == "COMPLETE"]
@@ -249,7 +251,7 @@ def _without_warnings() -> Iterator[None]:
         yield
 
 
-PLOTS: dict[str, Callable[[Study], go.Figure]] = {
+PLOTS: dict[str, Callable[[Recorded], go.Figure]] = {
     "history": history,
     "importances": importances,
     "slice": slice,

@@ -1,19 +1,23 @@
 """Where tables are written a block at a time: CSV or Parquet, whole or not at all."""
 
+import os
+import re
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
 import pandas as pd
 import pyarrow as pa
 from pyarrow import parquet
 
 from sweep.errors import UsageError
-from sweep.tables import guarded
 
 Write = Callable[[pd.DataFrame], None]
+
+FORMULA = r"^\s*[=+\-@\t\r]"
+"""How a cell begins that a spreadsheet would compute, unless it is a number."""
 
 
 @contextmanager
@@ -34,6 +38,13 @@ def sink(output: Path | None) -> Iterator[Write]:
         raise UsageError(f"cannot write {output}: {error.strerror or error}") from error
     finally:
         part.unlink(missing_ok=True)
+
+
+def check_apart(output: Path, read: Mapping[str, str]) -> None:
+    """UsageError if the output is one of the files that are read, through whatever link."""
+    for what, file in read.items():
+        if output.exists() and os.path.exists(file) and output.samefile(file):
+            raise UsageError(f"{output}: is {what}; give another file")
 
 
 def _csv(file: TextIO) -> Write:
@@ -82,3 +93,21 @@ _SINKS: dict[str, Callable[[Path], AbstractContextManager[Write]]] = {
     ".csv": _csv_file,
     ".parquet": _parquet_file,
 }
+
+
+def guarded(table: pd.DataFrame) -> pd.DataFrame:
+    """The same for a CSV file that a spreadsheet may open: texts that begin as a formula does have
+    an apostrophe before them."""
+    texts = [name for name in table if pd.api.types.is_string_dtype(table[name].dtype)]
+    columns = {name: table[name].map(_guarded, na_action="ignore") for name in texts}
+    return table.assign(**columns).rename(columns=_guarded)
+
+
+def _guarded(cell: Any) -> Any:
+    if not isinstance(cell, str) or not re.match(FORMULA, cell):
+        return cell
+    try:
+        float(cell)
+    except ValueError:
+        return f"'{cell}"
+    return cell

@@ -1,15 +1,11 @@
 """Rows of the record as pandas tables."""
 
-import re
-from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from optuna.distributions import BaseDistribution, CategoricalDistribution, IntDistribution
 
-from sweep.errors import UsageError
 from sweep.space import active, distributions
 from sweep.spec import StudySpec, direction
 from sweep.store import Row
@@ -190,40 +186,3 @@ def _dtype(distribution: BaseDistribution) -> str:
             return "boolean"
         return "Int64" if kinds == {int} else "float64" if kinds <= {int, float} else "str"
     return "float64"
-
-
-def write(table: pd.DataFrame, path: Path) -> None:
-    """Write a table as .parquet or .csv, by the ending of the file's name."""
-    if path.suffix not in _WRITERS:
-        raise UsageError(f"cannot write {path}: its name must end in {' or '.join(_WRITERS)}")
-    try:
-        _WRITERS[path.suffix](table, path)
-    except OSError as error:
-        raise UsageError(f"cannot write {path}: {error.strerror or error}") from error
-
-
-_WRITERS: dict[str, Callable[[pd.DataFrame, Path], None]] = {
-    ".parquet": lambda table, path: table.to_parquet(path, index=False),
-    ".csv": lambda table, path: guarded(table).to_csv(path, index=False),
-}
-
-FORMULA = r"^\s*[=+\-@\t\r]"
-"""How a cell begins that a spreadsheet would compute, unless it is a number."""
-
-
-def guarded(table: pd.DataFrame) -> pd.DataFrame:
-    """The same for a CSV file that a spreadsheet may open: texts that begin as a formula does have
-    an apostrophe before them."""
-    texts = [name for name in table if pd.api.types.is_string_dtype(table[name].dtype)]
-    columns = {name: table[name].map(_guarded, na_action="ignore") for name in texts}
-    return table.assign(**columns).rename(columns=_guarded)
-
-
-def _guarded(cell: Any) -> Any:
-    if not isinstance(cell, str) or not re.match(FORMULA, cell):
-        return cell
-    try:
-        float(cell)
-    except ValueError:
-        return f"'{cell}"
-    return cell

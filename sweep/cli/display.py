@@ -118,7 +118,7 @@ class Lines:
         self.allowed -= 1
         parts = [
             f"[{tally.total}/{tally.spec.search.trials + tally.refused}] trial {trial.number}",
-            f"{trial.outcome} after {trial.epochs} epochs",
+            f"{trial.outcome} after {trial.epochs} epoch{'' if trial.epochs == 1 else 's'}",
         ]
         if trial.value is not None:
             parts.append(f"{tally.spec.train.metric} {number(trial.value)}")

@@ -1,6 +1,5 @@
 """`sweep predict`: what a study's model says of new rows."""
 
-import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -49,10 +48,11 @@ def predict(
     from sweep.dataspec import name_of
     from sweep.errors import UsageError
     from sweep.results import load
-    from sweep.sinks import sink
+    from sweep.sinks import check_apart, sink
 
     study = load(name, store)
-    _check_apart(output, input, study)
+    if output is not None:
+        check_apart(output, {"the input": input, **study.files})
     model = _model(study, trial)
     kinds, file = predictions.kinds(model), "the input" if input == STDIN else name_of(input)
     data = study.spec.data.model_copy(update={"source": input, "columns": kinds})
@@ -80,18 +80,6 @@ def predict(
         ) from None
     for line in _told(study, model, seen, output):
         print(line, file=sys.stderr)
-
-
-def _check_apart(output: Path | None, input: str, study: "Study") -> None:
-    """UsageError if the output is a file that is read: the input, the study's data or its store."""
-    from sweep.errors import UsageError
-
-    if output is None or not output.exists():
-        return
-    read = {"the input": input, "the study's data": study.spec.data.source}
-    for what, file in (read | {"the store": str(study.place)}).items():
-        if os.path.exists(file) and output.samefile(file):
-            raise UsageError(f"--output {output}: is {what}; give another file")
 
 
 def _written(data: "DataSpec") -> str:

@@ -58,10 +58,13 @@ def export(
     Example: sweep export digits --to trials.parquet
     """
     from sweep.results import load
-    from sweep.tables import write
+    from sweep.sinks import check_apart, sink
 
-    trials = load(name, store).trials
-    write(trials, to)
+    study = load(name, store)
+    trials = study.trials
+    check_apart(to, study.files)
+    with sink(to) as write:
+        write(trials)
     if json:
         columns = {"columns": list(trials.columns)}
         print_json("export", {"name": name, "trials": len(trials), "file": str(to), **columns})

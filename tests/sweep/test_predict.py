@@ -265,6 +265,20 @@ def test_what_is_read_is_never_written(run, studies, tmp_path, read, link):
     assert file.read_bytes() == output.read_bytes() == before
 
 
+def test_an_export_writes_over_nothing_that_the_study_needs(studies, monkeypatch, capsys):
+    """Its data stays as it was."""
+    data = studies["price"] / "homes.csv"
+    before = data.read_bytes()
+    monkeypatch.chdir(studies["price"])
+    monkeypatch.delenv("SWEEP_STORE", raising=False)
+    monkeypatch.setattr(sys, "argv", ["sweep", "export", "homes", "--to", str(data)])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 2
+    assert "homes.csv: is the study's data; give another file" in capsys.readouterr().err
+    assert data.read_bytes() == before
+
+
 def test_the_store_is_never_written(run, studies, tmp_path):
     """Not even one that is called like a table."""
     store = tmp_path / "store.csv"

@@ -10,12 +10,12 @@ import pytest
 from sklearn.datasets import load_diabetes, load_iris
 
 import sweep
-from sweep import plots, studyfile, tables
+from sweep import plots, studyfile
 from sweep.errors import StudyNotFound, SweepError, UsageError
 from sweep.loop import Opened
 from sweep.results import load
+from sweep.sinks import guarded, sink
 from sweep.space import train_config
-from sweep.tables import write
 from tests.sweep.studies import events, finish, small
 from trainer import EpochRecord, diagnose
 
@@ -145,7 +145,8 @@ def test_the_summary_is_json_with_what_matters(study):
 def test_tables_are_written_and_read_back(study, tmp_path, name):
     """Parquet keeps every type; CSV keeps every value."""
     trials, file = study.trials, tmp_path / name
-    write(trials, file)
+    with sink(file) as write:
+        write(trials)
     if file.suffix == ".parquet":
         pd.testing.assert_frame_equal(pd.read_parquet(file), trials)
     else:
@@ -156,10 +157,12 @@ def test_tables_are_written_and_read_back(study, tmp_path, name):
 
 def test_tables_of_other_kinds_are_refused(study, tmp_path):
     """The error says which endings there are, and which folder is missing."""
-    with pytest.raises(UsageError, match=r"trials.xlsx.*\.parquet or \.csv"):
-        write(study.trials, tmp_path / "trials.xlsx")
-    with pytest.raises(UsageError, match="cannot write"):
-        write(study.trials, tmp_path / "missing" / "trials.csv")
+    for name, told in (
+        ("trials.xlsx", r"trials.xlsx.*\.csv or \.parquet"),
+        ("missing/trials.csv", "cannot write"),
+    ):
+        with pytest.raises(UsageError, match=told), sink(tmp_path / name) as write:
+            write(study.trials)
 
 
 def test_a_running_study_can_be_read(tmp_path):
@@ -259,7 +262,7 @@ def test_a_trainer_of_ones_own_gets_no_verdict(tmp_path):
 def test_cells_that_a_spreadsheet_would_compute(cell, written):
     """They and such names get an apostrophe; numbers, other texts and gaps stay as they are."""
     frame = pd.DataFrame({"x": [cell, None, "y"]}, dtype=object)
-    found = tables.guarded(frame)["x"]
+    found = guarded(frame)["x"]
     assert found[[0, 2]].tolist() == [written, "y"]
     assert pd.isna(found[1])
-    assert tables.guarded(pd.DataFrame({"=x": [1]})).columns.tolist() == ["'=x"]
+    assert guarded(pd.DataFrame({"=x": [1]})).columns.tolist() == ["'=x"]
