@@ -53,3 +53,6 @@ CONDITIONS: dict[str, Condition] = {
 }
 """When a parameter has an effect, by the values of those before it that have one; always, if it is
 not here. Whether data are labelled is the same for all trials, and no condition."""
+
+DECISIVE = ("layers", "optimizer", "embedding", "loss", "schedule", "plateau")
+"""The parameters on which conditions depend."""

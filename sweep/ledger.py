@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from sweep.store import Row
+from sweep.store import Columns, Row
 
 PARTS = ("asking", "queued", "starting", "loading", "training", "reporting", "waiting")
 """What becomes of a trial's time, in seconds: its parameters are proposed; its segments wait in the
@@ -41,9 +41,9 @@ class Ledger:
 
 
 def ledger(
-    trials: list[Row], attempts: pd.DataFrame, events: pd.DataFrame, sessions: list[Row]
+    trials: Columns, attempts: pd.DataFrame, events: pd.DataFrame, sessions: list[Row]
 ) -> Ledger:
-    """The ledger of a record."""
+    """The ledger of a record; of the trials it takes `number`, `asking` and `predicted_cost`."""
     parts = pd.DataFrame(
         {
             "trial": attempts["trial"],
@@ -57,9 +57,9 @@ def ledger(
     )
     known = pd.DataFrame(
         {
-            "trial": [row["number"] for row in trials],
-            "asking": [row["asking"] for row in trials],
-            "predicted": [row["predicted_cost"] for row in trials],
+            "trial": pd.Series(trials["number"], dtype="int64"),
+            "asking": pd.Series(trials["asking"], dtype="float64"),
+            "predicted": pd.Series(trials["predicted_cost"], dtype="float64"),
         }
     )
     summed = known.merge(parts.groupby("trial").sum().reset_index(), how="left", on="trial")

@@ -12,7 +12,7 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 from sweep import fingerprint, studyfile, tables
 from sweep.diagnoses import diagnoses
 from sweep.errors import UsageError
-from sweep.importances import basis, importances
+from sweep.importances import ENOUGH, basis, importances
 from sweep.ledger import Ledger, ledger
 from sweep.overview import complete, counts_of, place, spent_budget, state_of
 from sweep.question import edited
@@ -74,7 +74,13 @@ class Recorded:
 
     def curves(self, trials: Sequence[int] | None = None) -> pd.DataFrame:
         """The learning curves of these trials, which are read without the others', or of all."""
-        return tables.epochs(self._curves(trials)[1])
+        with self._store() as store:
+            study = store.study(self.name)["id"]
+            columns = store.columns("epochs", study, list(tables.EPOCHS), trials)
+            found = store.columns("trials", study, ["number", "epochs"])  # after them: see _curves
+        epochs, decided = tables.epochs(columns), pd.Series(found["epochs"], found["number"])
+        kept = epochs["epoch"] <= epochs["trial"].map(decided)
+        return epochs if kept.all() else epochs[kept].reset_index(drop=True)
 
     @property
     def diagnoses(self) -> pd.DataFrame:
@@ -95,22 +101,36 @@ class Recorded:
     def attempts(self) -> pd.DataFrame:
         """One row for each time that a segment was sent out, whatever came of it."""
         with self._store() as store:
-            return tables.attempts(store.attempts(store.study(self.name)["id"]))
+            return self._attempts(store)
+
+    @property
+    def segments(self) -> pd.DataFrame:
+        """One row for each segment that came back: the attempt that counted, how many it took, and
+        what was decided about the trial at its end."""
+        with self._store() as store:
+            events = self._events(store)  # before the attempts that they are about: see _curves
+            return tables.segments(self.spec, self._attempts(store), events)
 
     @property
     def events(self) -> pd.DataFrame:
         """What was decided and what users asked for, in order."""
         with self._store() as store:
-            return tables.events(store.events(store.study(self.name)["id"]))
+            return self._events(store)
+
+    @property
+    def failures(self) -> pd.DataFrame:
+        """The trials that failed or diverged, with the cause and the gist of the error."""
+        return tables.failures(self.trials)
 
     @property
     def ledger(self) -> Ledger:
         """Where the time went."""
         with self._store() as store:
             study = store.study(self.name)["id"]
-            attempts = tables.attempts(store.attempts(study))
-            events = tables.events(store.events(study))
-            return ledger(store.trials(study), attempts, events, store.sessions(study))
+            attempts, events = self._attempts(store), self._events(store)
+            names = ["number", "asking", "predicted_cost"]
+            trials = store.columns("trials", study, names)
+            return ledger(trials, attempts, events, store.sessions(study))
 
     @property
     def platforms(self) -> list[dict[str, Any]]:
@@ -123,6 +143,13 @@ class Recorded:
     def pareto(self) -> pd.DataFrame:
         """The trials that no other beats in every objective."""
         return tables.trials(self.spec, tables.pareto(self.spec, self._trial_rows()))
+
+    def top(self, n: int = 10) -> pd.DataFrame:
+        """The best complete trials, the best first: fewer broken constraints, then the first
+        objective, then the number. UsageError unless `n` is at least 1."""
+        if n < 1:
+            raise UsageError(f"top({n}): give how many trials, at least 1")
+        return tables.trials(self.spec, tables.ranked(self.spec, self._trial_rows())[:n])
 
     @property
     def optuna_study(self) -> optuna.Study:
@@ -145,12 +172,12 @@ class Recorded:
     def importances(self) -> dict[str, float]:
         """How much each parameter mattered, together 1, the greatest first; `importances_basis`
         says to which values, and why if it is empty."""
-        return importances(self.spec, *self._curves())
+        return importances(self.spec, *self._measured())
 
     @property
     def importances_basis(self) -> str:
         """What `importances` are computed from, in words, or why there are none."""
-        trials, epochs = self._curves()
+        trials, epochs = self._measured()
         found = basis(self.spec, trials, epochs)
         if found.values and not importances(self.spec, trials, epochs):
             return f"no parameter made a difference {found.text}"
@@ -180,6 +207,19 @@ class Recorded:
             found = store.trials(study)  # after them, so that none is missing while the study runs
         decided = {row["number"]: row["epochs"] for row in found}
         return found, [row for row in rows if row["epoch"] <= decided[row["trial"]]]
+
+    def _measured(self) -> tuple[list[Row], list[Row]]:
+        """All trials and, where the values of the complete ones are too few, the learning curves."""
+        trials = self._trial_rows()
+        return (trials, []) if len(complete(trials)) >= ENOUGH else self._curves()
+
+    def _attempts(self, store: Store) -> pd.DataFrame:
+        study = store.study(self.name)["id"]
+        return tables.attempts(store.columns("attempts", study, list(tables.ATTEMPTS)))
+
+    def _events(self, store: Store) -> pd.DataFrame:
+        study = store.study(self.name)["id"]
+        return tables.events(store.columns("events", study, list(tables.EVENTS)))
 
     def _store(self) -> Store:
         return Store(self.place, read_only=True)

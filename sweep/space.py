@@ -19,7 +19,7 @@ from optuna.distributions import (
 )
 from pydantic import TypeAdapter, ValidationError
 
-from sweep.conditions import has_effect
+from sweep.conditions import DECISIVE, has_effect
 from sweep.entries import FreeEntry, Range, did_you_mean, extremes
 from sweep.errors import StudyFileError, UsageError
 from sweep.spacespec import SpaceSpec, entries
@@ -108,6 +108,17 @@ def active(space: Space, params: Params) -> dict[str, Any]:
     that has it, or the widths of layers that the trial does not have."""
     used = settings(space, params)
     return {name: used[name] for name in params if name in used}
+
+
+def actives(space: Space, trials: Iterable[Params]) -> Iterator[dict[str, Any]]:
+    """What `active` gives of each trial, for many at once."""
+    known: dict[Hashable, list[str]] = {}
+    for params in trials:
+        # Which parameters have an effect is the same where all that this depends on is.
+        key = (*params, *(params.get(name) for name in DECISIVE))
+        if key not in known:
+            known[key] = list(active(space, params))
+        yield {name: _plain(params[name]) for name in known[key]}
 
 
 def configuration(space: Space, params: Params) -> Hashable:

@@ -6,9 +6,11 @@ import numpy as np
 import pandas as pd
 from optuna.distributions import BaseDistribution, CategoricalDistribution, IntDistribution
 
-from sweep.space import active, distributions
+from sweep.errors import gist
+from sweep.space import actives, distributions
 from sweep.spec import StudySpec, direction
-from sweep.store import Row
+from sweep.overview import REFUSED, complete, place
+from sweep.store import Columns, Row
 
 STATES = {
     "running": "RUNNING",
@@ -21,6 +23,9 @@ STATES = {
 
 TIME = "datetime64[us, UTC]"
 
+DECIDED = ("running", "paused", "complete", "pruned", "failed")
+"""The events that decide about a trial at the end of a segment, each with the epoch."""
+
 _OURS = {
     "outcome": "str",
     "epochs": "int64",
@@ -31,7 +36,7 @@ _OURS = {
     "node": "str",
     "error": "str",
 }
-_EPOCHS = {
+EPOCHS = {
     "trial": "int64",
     "replicate": "int64",
     "epoch": "int64",
@@ -60,7 +65,7 @@ _DIAGNOSES = {
     "fall": "float64",
     "scatter": "float64",
 }
-_ATTEMPTS = {
+ATTEMPTS = {
     "trial": "int64",
     "replicate": "int64",
     "start": "int64",
@@ -80,7 +85,37 @@ _ATTEMPTS = {
     "training": "float64",
     "error": "str",
 }
-_EVENTS = {
+_SEGMENTS = {
+    "trial": "int64",
+    "replicate": "int64",
+    "start": "int64",
+    "until": "int64",
+    "attempts": "int64",
+    "cause": "str",
+    "decision": "str",
+    "epoch": "Int64",
+    "value": "float64",
+    "virtual_time": "float64",
+    "worker": "str",
+    "node": "str",
+    "started": TIME,
+    "finished": TIME,
+    "decided": TIME,
+    "training": "float64",
+    "error": "str",
+}
+_FAILURES = {
+    "number": "int64",
+    "outcome": "str",
+    "gist": "str",
+    "epochs": "int64",
+    "attempts": "int64",
+    "node": "str",
+    "datetime_start": TIME,
+    "datetime_complete": TIME,
+    "error": "str",
+}
+EVENTS = {
     "sequence": "int64",
     "time": TIME,
     "step": "Int64",
@@ -112,7 +147,7 @@ def trials(spec: StudySpec, rows: list[Row]) -> pd.DataFrame:
     frame["datetime_start"] = _column(rows, "datetime_start", TIME)
     frame["datetime_complete"] = _column(rows, "datetime_complete", TIME)
     frame["duration"] = frame["datetime_complete"] - frame["datetime_start"]
-    chosen = [active(spec.space, row["params"]) for row in rows]
+    chosen = list(actives(spec.space, (row["params"] for row in rows)))
     for name, distribution in distributions(spec.space).items():
         values = [params.get(name) for params in chosen]
         frame[f"params_{name}"] = pd.Series(values, dtype=_dtype(distribution))
@@ -123,25 +158,65 @@ def trials(spec: StudySpec, rows: list[Row]) -> pd.DataFrame:
     return frame
 
 
-def epochs(rows: list[Row]) -> pd.DataFrame:
+def epochs(columns: Columns) -> pd.DataFrame:
     """One row for each trial, replicate and epoch: the learning curves."""
-    return _table(rows, _EPOCHS)
+    return _table(columns, EPOCHS)
 
 
 def diagnoses(rows: list[Row]) -> pd.DataFrame:
     """One row for each trial and replicate: the verdict on its training."""
-    unknown = dict.fromkeys(_DIAGNOSES)
-    return _table([unknown | row for row in rows], _DIAGNOSES)
+    return _table({name: [row.get(name) for row in rows] for name in _DIAGNOSES}, _DIAGNOSES)
 
 
-def attempts(rows: list[Row]) -> pd.DataFrame:
+def attempts(columns: Columns) -> pd.DataFrame:
     """One row for each time that a segment was sent out."""
-    return _table(rows, _ATTEMPTS)
+    return _table(columns, ATTEMPTS)
 
 
-def events(rows: list[Row]) -> pd.DataFrame:
+def events(columns: Columns) -> pd.DataFrame:
     """What was decided and asked for, in order."""
-    return _table(rows, _EVENTS)
+    return _table(columns, EVENTS)
+
+
+def segments(spec: StudySpec, attempts: pd.DataFrame, events: pd.DataFrame) -> pd.DataFrame:
+    """One row for each segment that came back: the attempt that counted, and what was then decided.
+
+    What is decided ends a stage of the trial, whose segments are those of all replicates from rung
+    to rung, or with Wilcoxon's pruner one replicate: a trial's decisions belong to its stages in
+    order.
+    """
+    key = ["trial", "replicate", "start", "until"]
+    sent = attempts.groupby(key, as_index=False).size().rename(columns={"size": "attempts"})
+    came = attempts[attempts["accepted"]].merge(sent, on=key, how="left")
+    order = ["trial", "start", "replicate"]
+    came = came.sort_values(order, kind="stable", ignore_index=True)
+    names = order if spec.search.pruner == "wilcoxon" else order[:2]
+    begins = ~came.duplicated(names)
+    came["stage"] = begins.astype("int64").groupby(came["trial"]).cumsum()
+    decided = events.rename(columns={"event": "decision", "time": "decided"})
+    decided = decided[decided["decision"].isin(DECIDED) & decided["epoch"].notna()]
+    # What becomes of a paused trial is no news of its segments.
+    before = decided.groupby("trial")["decision"].shift()
+    decided = decided[before.ne("paused").fillna(True)]
+    decided = decided.assign(trial=decided["trial"].astype("int64"))
+    decided["stage"] = decided.groupby("trial").cumcount() + 1
+    wanted = ["trial", "stage", "decision", "epoch", "value", "virtual_time", "decided"]
+    found = came.merge(decided[wanted], on=["trial", "stage"], how="left")
+    found = found.sort_values(["trial", "replicate", "start"], kind="stable", ignore_index=True)
+    return found[list(_SEGMENTS)].astype(_SEGMENTS)
+
+
+def failures(trials: pd.DataFrame) -> pd.DataFrame:
+    """The trials that failed or diverged, each with the line of its error that says most."""
+    found = trials[trials["state"].eq("FAIL") | trials["outcome"].eq("diverged")]
+    found = found[~found["outcome"].isin(REFUSED)].reset_index(drop=True)
+    found["gist"] = found["error"].map(gist, na_action="ignore")
+    return found[list(_FAILURES)].astype(_FAILURES)
+
+
+def ranked(spec: StudySpec, rows: list[Row]) -> list[Row]:
+    """The complete trials, the best first."""
+    return sorted(complete(rows), key=lambda row: place(spec, row))
 
 
 def pareto(spec: StudySpec, rows: list[Row]) -> list[Row]:
@@ -168,8 +243,14 @@ def _spread(
         frame[f"{prefix}_{name}"] = pd.Series(values, dtype="float64")
 
 
-def _table(rows: list[Row], columns: dict[str, str]) -> pd.DataFrame:
-    return pd.DataFrame({name: _column(rows, name, dtype) for name, dtype in columns.items()})
+def _table(columns: Columns, dtypes: dict[str, str]) -> pd.DataFrame:
+    return pd.DataFrame({name: _series(columns[name], dtype) for name, dtype in dtypes.items()})
+
+
+def _series(values: list[Any], dtype: str) -> "pd.Series[Any]":
+    if dtype == TIME:
+        return pd.Series(np.array(values, "datetime64[us]")).dt.tz_localize("UTC")
+    return pd.Series(values, dtype=dtype)
 
 
 def _column(rows: list[Row], name: str, dtype: str) -> "pd.Series[Any]":

@@ -3,12 +3,13 @@
 from sweep.store.batch import Batch, Row
 from sweep.store.lease import Lease, is_free
 from sweep.store.location import Location, artifacts, locate
-from sweep.store.reader import CURVE
+from sweep.store.reader import CURVE, Columns
 from sweep.store.record import Store
 
 __all__ = [
     "CURVE",
     "Batch",
+    "Columns",
     "Lease",
     "Location",
     "Row",

@@ -5,8 +5,9 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
-from sqlalchemy import ColumnElement, Connection, Select, Table, func, select
+from sqlalchemy import Column, ColumnElement, Connection, Select, Table, func, select, type_coerce
 from sqlalchemy.exc import DBAPIError, IntegrityError
+from sqlalchemy.types import NullType
 
 from sweep.entries import did_you_mean
 from sweep.errors import StoreError, StudyNotFound
@@ -28,6 +29,11 @@ _OUTCOME = (
 _SHOWN = 10  # studies that an error names
 
 _AT_ONCE = 1000  # trials that one query names: databases limit its parameters
+
+_BLOCK = 1000  # rows of columns that are fetched together: more would wake the garbage collector
+
+Columns = dict[str, list[Any]]
+"""Columns of a table, all of one length."""
 
 T = TypeVar("T")
 
@@ -93,6 +99,29 @@ class Reader:
         """The learning curves of these trials, or of all; few are read without the rest."""
         return self._rows(schema.epochs, study, "trial", "replicate", "epoch", trials=trials)
 
+    def columns(
+        self, table: str, study: int, names: Sequence[str], trials: Sequence[int] | None = None
+    ) -> Columns:
+        """These columns of a table of the record, in the order of its key, of these trials or of
+        all: many rows for a fraction of the time and memory of dictionaries.
+
+        Times are as the database has them, which numpy.datetime64 reads: naive, in UTC.
+        """
+        of = schema.metadata.tables[table]
+        query = select(*(_plain(of.c[name]) for name in names)).where(of.c.study == study)
+        queries = list(_of_trials(query.order_by(*of.primary_key), of, trials))
+
+        def work(connection: Connection) -> Columns:
+            streaming = connection.execution_options(yield_per=_BLOCK)
+            found: Columns = {name: [] for name in names}
+            for each in queries:
+                for rows in streaming.execute(each).partitions():
+                    for column, values in zip(found.values(), zip(*rows, strict=True), strict=True):
+                        column.extend(values)
+            return found
+
+        return self._read(work)
+
     def curves(self, study: int) -> Iterator[tuple[Any, ...]]:
         """The learning curves of all trials, a tuple of `CURVE` for each epoch in the order of its
         key, without holding them in memory."""
@@ -141,11 +170,7 @@ class Reader:
         query = select(table).where(table.c.study == study).order_by(*(table.c[o] for o in order))
         if where is not None:
             query = query.where(where)
-        if trials is None:
-            return self._all(query)
-        numbers = sorted(set(trials))
-        groups = (numbers[i : i + _AT_ONCE] for i in range(0, len(numbers), _AT_ONCE))
-        return [row for group in groups for row in self._all(query.where(table.c.trial.in_(group)))]
+        return [row for each in _of_trials(query, table, trials) for row in self._all(each)]
 
     def _all(self, query: Select[Any]) -> list[Row]:
         return self._read(lambda on: [dict(row) for row in on.execute(query).mappings()])
@@ -180,3 +205,21 @@ class Reader:
             raise StoreError(
                 f"cannot {verb} the store {self.place}: {' '.join(reason.split())}; {next_step}"
             ) from error
+
+
+def _of_trials(
+    query: Select[Any], table: Table, trials: Sequence[int] | None
+) -> Iterator[Select[Any]]:
+    """The query for these trials, some at a time, or for all."""
+    if trials is None:
+        yield query
+        return
+    numbers = sorted(set(trials))
+    for i in range(0, len(numbers), _AT_ONCE):
+        yield query.where(table.c.trial.in_(numbers[i : i + _AT_ONCE]))
+
+
+def _plain(column: Column[Any]) -> ColumnElement[Any]:
+    if not isinstance(column.type, schema.UTCDateTime):
+        return column
+    return type_coerce(column, NullType()).label(column.name)
