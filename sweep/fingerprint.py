@@ -39,7 +39,7 @@ def fingerprint(trials: Iterable[Mapping[str, Any]], epochs: Iterable[Mapping[st
     left out: they say how the table came about. Floats count to the last bit,
     since JSON as Python writes it gives the shortest text that reads back as the same float.
     """
-    digest = hashlib.sha256()
+    digest, encode = hashlib.sha256(), json.JSONEncoder(sort_keys=True, allow_nan=False).encode
     trials = list(trials)
     reached = {trial["number"]: trial["epochs"] for trial in trials}
     decided = (epoch for epoch in epochs if epoch["epoch"] <= reached[epoch["trial"]])
@@ -48,5 +48,5 @@ def fingerprint(trials: Iterable[Mapping[str, Any]], epochs: Iterable[Mapping[st
             values = {
                 column: row[column] for column in columns if row[column] or column not in LATER
             }
-            digest.update(json.dumps(values, sort_keys=True, allow_nan=False).encode() + b"\n")
+            digest.update(encode(values).encode() + b"\n")
     return digest.hexdigest()

@@ -7,13 +7,12 @@ from dataclasses import dataclass
 from math import isfinite
 from statistics import fmean
 
-import optuna
-from optuna.distributions import BaseDistribution
 from optuna.importance import get_param_importances
-from optuna.trial import TrialState, create_trial
+from optuna.trial import TrialState
 
 from sweep.overview import REFUSED, complete, first_value
-from sweep.space import active, distributions, widened
+from sweep.rebuilt import rebuilt
+from sweep.space import distributions
 from sweep.spec import StudySpec, direction
 from sweep.store import Row
 
@@ -85,27 +84,13 @@ def importances(
     """
     values = basis(spec, trials, epochs).values
     rows = [row for row in trials if row["number"] in values]
-    known = widened(distributions(spec.space), (row["params"] for row in rows))
-    if not rows or not known:
+    if not rows or not distributions(spec.space):
         return {}
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    study = optuna.create_study(direction=direction(spec.objectives[0]))
-    study.add_trials([_trial(spec, row, values[row["number"]], known) for row in rows])
+    measured = [(TrialState.COMPLETE, [values[row["number"]]], dict[int, float]()) for row in rows]
+    study = rebuilt(spec, [direction(spec.objectives[0])], rows, measured)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of parameters that few trials use
         found = get_param_importances(study)
-    places = list(known)
+    places = list(distributions(spec.space))
     order = sorted(found, key=lambda name: (-found[name], places.index(name)))
     return {name: float(found[name]) for name in order if found[name] > 0}
-
-
-def _trial(
-    spec: StudySpec, row: Row, value: float, known: dict[str, BaseDistribution]
-) -> optuna.trial.FrozenTrial:
-    params = active(spec.space, row["params"])
-    return create_trial(
-        state=TrialState.COMPLETE,
-        value=value,
-        params=params,
-        distributions={name: known[name] for name in params},
-    )

@@ -1,12 +1,13 @@
 """How a study stands, from its record alone and without its tables."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from sweep import studyfile
+from sweep.errors import StudyFileError
 from sweep.spec import StudySpec
 from sweep.store import Row, Store, is_free
 from sweep.verdict import rank
@@ -54,6 +55,13 @@ class Overview:
         return max(0, waiting) / self.rate
 
 
+class Unreadable(NamedTuple):
+    """A study that another release wrote otherwise, and what is wrong with it for this one."""
+
+    name: str
+    reason: str
+
+
 def overview(record: Store, name: str) -> Overview:
     """How a study stands; StudyNotFound if there is none of this name."""
     row = record.study(name)
@@ -76,6 +84,19 @@ def overview(record: Store, name: str) -> Overview:
         session=sessions[-1] if sessions else None,
         rate=_rate(trials, sessions[-1], row["now"]) if sessions else None,
     )
+
+
+def overviews(record: Store) -> Iterator[Overview | Unreadable]:
+    """How all studies of a store stand, the one that changed last first; then those that cannot be
+    read, since another release wrote them otherwise."""
+    found, unreadable = list[Overview](), list[Unreadable]()
+    for name in record.names():
+        try:
+            found.append(overview(record, name))
+        except StudyFileError as error:
+            unreadable.append(Unreadable(name, " ".join(str(error).split())))
+    yield from sorted(found, key=lambda study: study.changed, reverse=True)
+    yield from unreadable
 
 
 def state_of(row: Row) -> str:

@@ -1,13 +1,15 @@
 """A study as its record has it: pandas tables, and the study in Optuna's terms."""
 
+import weakref
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
 from typing import Any, Literal
 
 import optuna
 import pandas as pd
-from optuna.distributions import BaseDistribution
-from optuna.trial import FrozenTrial, TrialState, create_trial
+from optuna.trial import TrialState
 
 from sweep import fingerprint, studyfile, tables
 from sweep.diagnoses import diagnoses
@@ -16,7 +18,7 @@ from sweep.importances import ENOUGH, basis, importances
 from sweep.ledger import Ledger, ledger
 from sweep.overview import complete, counts_of, place, spent_budget, state_of
 from sweep.question import edited
-from sweep.space import active, distributions, widened
+from sweep.rebuilt import STATES, rebuilt
 from sweep.spec import StudySpec, direction
 from sweep.store import Location, Row, Store
 
@@ -27,6 +29,10 @@ class Recorded:
     def __init__(self, name: str, place: Location) -> None:
         self.name = name
         self.place = place
+        # That of an exported study is read once: nothing changes it.
+        self._kept = Store(place, read_only=True) if place.is_export else None
+        if self._kept is not None:
+            weakref.finalize(self, self._kept.close)
         with self._store() as store:
             self.spec: StudySpec = studyfile.from_json(store.study(name)["spec"])
 
@@ -151,22 +157,30 @@ class Recorded:
             raise UsageError(f"top({n}): give how many trials, at least 1")
         return tables.trials(self.spec, tables.ranked(self.spec, self._trial_rows())[:n])
 
+    def to_parquet(self, folder: str | Path) -> None:
+        """Write the whole record and the model files of the study into a folder of its own, which
+        `sweep.load(folder)` reads without the database; docs/results.md says what is in it.
+
+        It is there whole or not at all, and takes the place of an earlier one; UsageError if
+        something else is there.
+        """
+        with self._store() as store:
+            store.export(self.name, Path(folder))
+
     @property
     def optuna_study(self) -> optuna.Study:
         """The study as Optuna has it, for `optuna.visualization`; parameters that a trial did not
         use are left out."""
-        optuna.logging.set_verbosity(optuna.logging.WARNING)
-        directions = [direction(name) for name in self.spec.objectives]
-        study = optuna.create_study(study_name=self.name, directions=directions)
-        epochs = self.epochs.dropna(subset="validation_metric")
         curves: dict[int, dict[int, float]] = defaultdict(dict)
-        columns = (epochs[name] for name in ("trial", "epoch", "validation_metric"))
-        for trial, epoch, value in zip(*columns, strict=True):
+        for trial, epoch, value in self._metrics():
             curves[trial][epoch] = value
         rows = self._trial_rows()
-        known = widened(distributions(self.spec.space), (row["params"] for row in rows))
-        study.add_trials(_frozen_trial(self.spec, row, known, curves) for row in rows)
-        return study
+        states = (TrialState[STATES[row["state"]]] for row in rows)
+        measured = [
+            (state, _values(row), curves[row["number"]])
+            for state, row in zip(states, rows, strict=True)
+        ]
+        return rebuilt(self.spec, [direction(n) for n in self.spec.objectives], rows, measured)
 
     @property
     def importances(self) -> dict[str, float]:
@@ -187,9 +201,8 @@ class Recorded:
         """The question with the space as it was edited last."""
         spec = self.spec
         with self._store() as store:
-            for row in store.events(store.study(self.name)["id"]):
-                if row["event"] == "edit":
-                    spec = edited(spec, row["detail"]["changes"])
+            for row in store.events(store.study(self.name)["id"], "edit"):
+                spec = edited(spec, row["detail"]["changes"])
         return spec
 
     @property
@@ -197,7 +210,10 @@ class Recorded:
         """SHA-256 over the deterministic columns of all trials and epochs."""
         with self._store() as store:
             study = store.study(self.name)["id"]
-            return fingerprint.fingerprint(store.trials(study), store.epochs(study))
+            columns = store.columns("epochs", study, fingerprint.EPOCHS)
+            rows = zip(*columns.values(), strict=True)
+            epochs = (dict(zip(columns, row, strict=True)) for row in rows)
+            return fingerprint.fingerprint(store.trials(study), epochs)
 
     def _curves(self, trials: Sequence[int] | None = None) -> tuple[list[Row], list[Row]]:
         """All trials, and the epochs of these, or of all, that have been decided about."""
@@ -209,9 +225,15 @@ class Recorded:
         return found, [row for row in rows if row["epoch"] <= decided[row["trial"]]]
 
     def _measured(self) -> tuple[list[Row], list[Row]]:
-        """All trials and, where the values of the complete ones are too few, the learning curves."""
+        """All trials and, where too few of them are complete, the learning curves."""
         trials = self._trial_rows()
         return (trials, []) if len(complete(trials)) >= ENOUGH else self._curves()
+
+    def _metrics(self) -> Iterator[tuple[int, int, float]]:
+        """The trial, the epoch and the metric of all epochs that have one."""
+        epochs = self.epochs.dropna(subset="validation_metric")
+        columns = (epochs[name].tolist() for name in ("trial", "epoch", "validation_metric"))
+        return zip(*columns, strict=True)
 
     def _attempts(self, store: Store) -> pd.DataFrame:
         study = store.study(self.name)["id"]
@@ -221,8 +243,9 @@ class Recorded:
         study = store.study(self.name)["id"]
         return tables.events(store.columns("events", study, list(tables.EVENTS)))
 
-    def _store(self) -> Store:
-        return Store(self.place, read_only=True)
+    def _store(self) -> AbstractContextManager[Store]:
+        kept = self._kept
+        return Store(self.place, read_only=True) if kept is None else nullcontext(kept)
 
     def _row(self) -> Row:
         with self._store() as store:
@@ -241,23 +264,6 @@ class Recorded:
     def _leading_row(self) -> Row | None:
         found = complete(self._trial_rows())
         return min(found, key=lambda row: place(self.spec, row), default=None)
-
-
-def _frozen_trial(
-    spec: StudySpec,
-    row: Row,
-    known: dict[str, BaseDistribution],
-    curves: Mapping[int, dict[int, float]],
-) -> FrozenTrial:
-    params = active(spec.space, row["params"])
-    return create_trial(
-        state=TrialState[tables.STATES[row["state"]]],
-        values=_values(row),
-        params=params,
-        distributions={name: known[name] for name in params},
-        intermediate_values=curves.get(row["number"], {}),
-        user_attrs={"outcome": row["outcome"]},
-    )
 
 
 def _values(row: Row) -> list[float] | None:

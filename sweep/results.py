@@ -1,17 +1,23 @@
 """A study's results: its record as tables, its winner, its advice."""
 
+import os
+import warnings
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
+from sweep import tables
 from sweep.advice import Advice, advice
-from sweep.errors import SweepError, UsageError
+from sweep.errors import StudyNotFound, SweepError, UsageError
 from sweep.model import Model, model_file
+from sweep.overview import Overview, Unreadable, overviews
 from sweep.recorded import Recorded
 from sweep.retrain import retrain
 from sweep.space import active
-from sweep.store import Location, Row, artifacts, locate
+from sweep.store import HEAD, Location, Row, Store, artifacts, locate
 from trainer.archive import ArchiveError
 
 
@@ -119,6 +125,47 @@ class Study(Recorded):
         return {name: amount for name, amount in amounts if amount > 0}
 
 
-def load(name: str, store: str | Path | Location | None = None) -> Study:
-    """The study of this name from `store`, SWEEP_STORE, or the nearest runs/sweep.db upwards."""
-    return Study(name, locate(store))
+def load(name: str | Path, store: str | Path | Location | None = None) -> Study:
+    """A study: by its name from `store`, SWEEP_STORE, or the nearest runs/sweep.db upwards; or from
+    the folder that `Study.to_parquet` wrote.
+
+    What has a / in it or is a Path is a folder, such as "./digits"; the names of studies have none.
+    """
+    if isinstance(name, Path) or any(mark in name for mark in {"/", os.sep}):
+        return _exported(Path(name).expanduser(), store)
+    place = locate(store)
+    try:
+        return Study(name, place)
+    except StudyNotFound as error:
+        if not Location(Path(name)).is_export:
+            raise
+        hint = f"there is a folder of this name: sweep.load({f'./{name}'!r}) reads it"
+        raise StudyNotFound(f"{error}; {hint}") from None
+
+
+def list_(store: str | Path | Location | None = None) -> pd.DataFrame:
+    """The studies of a store, the one that changed last first, as `sweep list` prints them; a
+    warning names those that another release wrote otherwise."""
+    with Store(locate(store), read_only=True) as record:
+        found = list(overviews(record))
+    for study in found:
+        if isinstance(study, Unreadable):
+            warnings.warn(f"{study.name} is of another release: {study.reason}", stacklevel=2)
+    return tables.studies(study for study in found if isinstance(study, Overview))
+
+
+def _exported(folder: Path, store: object) -> Study:
+    if store is not None:
+        raise UsageError(f"{folder} is a folder, with a record of its own: leave out the store")
+    if folder.is_file():
+        hint = f"sweep.load(NAME, {str(folder)!r})"
+        raise UsageError(f"{folder} is a file; a study of the store that it may be: {hint}")
+    place = Location(folder)
+    if not place.is_export:
+        what = f"there is no {HEAD} in" if folder.is_dir() else "there is no folder"
+        raise StudyNotFound(
+            f"{what} {folder}; give the name of a study, or a folder that study.to_parquet wrote"
+        )
+    with Store(place, read_only=True) as record:
+        (name,) = record.names()
+    return Study(name, place)

@@ -1,5 +1,6 @@
 """Rows of the record as pandas tables."""
 
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -7,19 +8,11 @@ import pandas as pd
 from optuna.distributions import BaseDistribution, CategoricalDistribution, IntDistribution
 
 from sweep.errors import gist
+from sweep.overview import ENDED, REFUSED, Overview, complete, place
+from sweep.rebuilt import STATES
 from sweep.space import actives, distributions
 from sweep.spec import StudySpec, direction
-from sweep.overview import REFUSED, complete, place
 from sweep.store import Columns, Row
-
-STATES = {
-    "running": "RUNNING",
-    "paused": "RUNNING",
-    "complete": "COMPLETE",
-    "pruned": "PRUNED",
-    "failed": "FAIL",
-}
-"""Our trial states and Optuna's names for them, which the tables use."""
 
 TIME = "datetime64[us, UTC]"
 
@@ -114,6 +107,22 @@ _FAILURES = {
     "datetime_start": TIME,
     "datetime_complete": TIME,
     "error": "str",
+}
+_STUDIES = {
+    "name": "str",
+    "state": "str",
+    "trials": "int64",
+    "planned": "int64",
+    "complete": "int64",
+    "pruned": "int64",
+    "failed": "int64",
+    "objective": "str",
+    "best": "Int64",
+    "value": "float64",
+    "test": "float64",
+    "budget": "str",
+    "created": TIME,
+    "changed": TIME,
 }
 EVENTS = {
     "sequence": "int64",
@@ -217,6 +226,28 @@ def failures(trials: pd.DataFrame) -> pd.DataFrame:
 def ranked(spec: StudySpec, rows: list[Row]) -> list[Row]:
     """The complete trials, the best first."""
     return sorted(complete(rows), key=lambda row: place(spec, row))
+
+
+def studies(found: Iterable[Overview]) -> pd.DataFrame:
+    """One row for each study, in the order in which they come."""
+    rows = [
+        {
+            "name": study.spec.name,
+            "state": study.state,
+            "trials": study.begun,
+            "planned": study.spec.search.trials,
+            **{state: study.counts.get(state, 0) for state in ENDED},
+            "objective": study.spec.objectives[0],
+            "best": study.best,
+            "value": study.value,
+            "test": study.test,
+            "budget": study.budget,
+            "created": study.created,
+            "changed": study.changed,
+        }
+        for study in found
+    ]
+    return pd.DataFrame({name: _column(rows, name, dtype) for name, dtype in _STUDIES.items()})
 
 
 def pareto(spec: StudySpec, rows: list[Row]) -> list[Row]:

@@ -1,7 +1,6 @@
 """`sweep list` and `sweep status`: how studies stand."""
 
 import sys
-from collections.abc import Iterator
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +9,6 @@ from sweep.cli.report import print_json
 
 if TYPE_CHECKING:
     from sweep.overview import Overview
-    from sweep.store import Store
 
 
 def list_(store: options.Store = None, json: options.Json = False) -> None:
@@ -20,31 +18,22 @@ def list_(store: options.Store = None, json: options.Json = False) -> None:
 
     Example: sweep list
     """
+    from sweep.overview import Unreadable, overviews
     from sweep.store import Store, locate
 
-    place = locate(store)
+    place, found = locate(store), list["Overview"]()
     with Store(place, read_only=True) as record:
-        found = list(_readable(record))
-    found.sort(key=lambda study: study.changed, reverse=True)
+        for study in overviews(record):
+            if isinstance(study, Unreadable):
+                print(f"sweep: {study.name} is of another release: {study.reason}", file=sys.stderr)
+            else:
+                found.append(study)
     if json:
         print_json("list", {"store": str(place), "studies": [_record(each) for each in found]})
     elif found:
         _print_table(found)
     else:
         print(f"no studies in {place}; run one: sweep run STUDY.toml")
-
-
-def _readable(record: "Store") -> "Iterator[Overview]":
-    """The studies of a store, but for those that another release wrote otherwise."""
-    from sweep.errors import StudyFileError
-    from sweep.overview import overview
-
-    for name in record.names():
-        try:
-            yield overview(record, name)
-        except StudyFileError as error:
-            said = " ".join(str(error).split())
-            print(f"sweep: {name} is of another release: {said}", file=sys.stderr)
 
 
 def status(

@@ -47,13 +47,19 @@ def show(
 
 def export(
     name: options.StudyName,
-    to: Annotated[Path, typer.Option(help="The file to write: .parquet or .csv.")],
+    to: Annotated[
+        Path,
+        typer.Option(help="The file to write, .parquet or .csv, or a folder for the whole record."),
+    ],
     store: options.Store = None,
     json: options.Json = False,
 ) -> None:
-    """Write a study's trials as a table that pandas, a spreadsheet or a database reads.
+    """Write a study's trials as a table that pandas, a spreadsheet or a database reads, or all that
+    is on record of it.
 
-    One row a trial: its parameters, its value, its state, times and costs.
+    A file has one row a trial: its parameters, its value, its state, times and costs. A folder has
+    every table of the record as Parquet, and the winner's model: sweep.load reads it in Python, and
+    --store in every command that looks.
 
     Example: sweep export digits --to trials.parquet
     """
@@ -62,14 +68,24 @@ def export(
 
     study = load(name, store)
     trials = study.trials
-    check_apart(to, study.files)
-    with sink(to) as write:
-        write(trials)
+    if is_folder := not to.suffix or to.is_dir():
+        study.to_parquet(to)
+    else:
+        check_apart(to, study.files)
+        with sink(to) as write:
+            write(trials)
     if json:
-        columns = {"columns": list(trials.columns)}
+        columns = {"columns": [] if is_folder else list(trials.columns)}
         print_json("export", {"name": name, "trials": len(trials), "file": str(to), **columns})
+    elif is_folder:
+        print(f"the record of {len(trials)} trials written to {to}; sweep.load({_path(to)!r})")
     else:
         print(f"{len(trials)} trials written to {to}")
+
+
+def _path(folder: Path) -> str:
+    """As `sweep.load` takes it for a folder."""
+    return str(folder) if len(folder.parts) > 1 else f"./{folder}"
 
 
 def _accounts(study: "Study") -> dict[str, Any]:

@@ -2,12 +2,13 @@
 
 from sweep.store.batch import Batch, Row
 from sweep.store.lease import Lease, is_free
-from sweep.store.location import Location, artifacts, locate
+from sweep.store.location import HEAD, Location, artifacts, locate
 from sweep.store.reader import CURVE, Columns
 from sweep.store.record import Store
 
 __all__ = [
     "CURVE",
+    "HEAD",
     "Batch",
     "Columns",
     "Lease",

@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import quote
+from uuid import uuid4
 
 from filelock import FileLock
 from sqlalchemy import (
@@ -58,7 +59,7 @@ class Database(Protocol):
 
 def connect(place: Location, read_only: bool) -> Database:
     if isinstance(place.place, Path):
-        return SQLite(place.place, read_only)
+        return (Exported if place.is_export else SQLite)(place.place, read_only)
     return PostgreSQL(place.place)
 
 
@@ -143,7 +144,10 @@ class SQLite:
 
 
 def _open(path: Path, mode: str) -> sqlite3.Connection:
-    place = f"file:{quote(str(path.absolute()))}?mode={mode}"
+    return _connect(f"file:{quote(str(path.absolute()))}?mode={mode}")
+
+
+def _connect(place: str) -> sqlite3.Connection:
     # Without isolation level, the driver begins no transactions of its own.
     return sqlite3.connect(
         place, uri=True, timeout=60, check_same_thread=False, isolation_level=None
@@ -154,6 +158,34 @@ def _reading_mode(path: Path) -> str:
     # SQLite reads a WAL file only where it may write beside it, or is told that nobody writes.
     writable = os.access(path.parent, os.W_OK)
     return "ro" if writable or path.with_name(f"{path.name}-wal").exists() else "ro&immutable=1"
+
+
+class Exported(SQLite):
+    """A folder that an exported study was written to, read into a database in memory."""
+
+    def __init__(self, folder: Path, read_only: bool) -> None:
+        if not read_only:
+            raise StoreError(
+                f"{folder} is a study that was exported, which is only read; give the store that "
+                "it came from with --store or SWEEP_STORE"
+            )
+        from sweep.store.folder import read  # databases need no pyarrow
+
+        self._name = f"file:/{uuid4().hex}?vfs=memdb"
+        self._kept = _connect(self._name)  # the database is there as long as a connection to it
+        try:
+            read(folder, self._kept)
+        except BaseException:
+            self._kept.close()
+            raise
+        self._use(partial(_connect, self._name), QueuePool)
+
+    def copy_into_memory(self) -> None:
+        pass  # it is one
+
+    def close(self) -> None:
+        super().close()
+        self._kept.close()
 
 
 _SETTINGS = (

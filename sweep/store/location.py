@@ -12,12 +12,16 @@ from sweep.errors import StoreError
 
 DEFAULT = Path("runs") / "sweep.db"
 
+HEAD, MODELS = "studies.parquet", "models"
+"""The file by which the folder of an exported study is known, and where it keeps model files."""
+
 _ALLOWED = "give the path of a file, such as runs/sweep.db, or postgresql://USER@HOST/DATABASE"
 
 
 @dataclass(frozen=True, slots=True)
 class Location:
-    """The place of a store: the file of a SQLite store or the URL of a PostgreSQL database.
+    """The place of a store: the file of a SQLite store, the URL of a PostgreSQL database or the
+    folder of an exported study, which is only read.
 
     Its text can be shown to anyone: passwords in a URL are left out.
     """
@@ -34,6 +38,11 @@ class Location:
     def __repr__(self) -> str:
         return f"Location({str(self)!r})"
 
+    @property
+    def is_export(self) -> bool:
+        """Whether it is a folder that `Study.to_parquet` wrote."""
+        return isinstance(self.place, Path) and (self.place / HEAD).is_file()
+
     def artifacts(self, study: str) -> Path:
         """The folder of a study's model files; `study` is a name that the study file's rules allow.
 
@@ -41,6 +50,8 @@ class Location:
         PostgreSQL database has one in the nearest runs/ upwards of here, or in SWEEP_ARTIFACTS.
         """
         if isinstance(self.place, Path):
+            if self.is_export:
+                return self.place / MODELS
             own = "artifacts" if self.place.name == DEFAULT.name else f"{self.place.stem}-artifacts"
             return self.place.parent / own / study
         if given := os.environ.get("SWEEP_ARTIFACTS"):

@@ -133,16 +133,26 @@ class Reader:
             for rows in streamed.execute(query).partitions():
                 yield from map(tuple, rows)
 
+    def export(self, name: str, folder: Path) -> None:
+        """Write all that there is of a study, at one moment, into a folder of Parquet files."""
+        from sweep.store.folder import replacing, write  # reading needs no pyarrow
+
+        study, models = self.study(name)["id"], self.place.artifacts(name)
+        with replacing(folder) as part:
+            self._read(lambda connection: write(connection, study, name, models, part))
+
     def attempts(self, study: int, trials: Sequence[int] | None = None) -> list[Row]:
         """Those of a trial are in the order in which they came back."""
         return self._rows(schema.attempts, study, "id", trials=trials)
 
-    def events(self, study: int) -> list[Row]:
-        return self._rows(schema.events, study, "sequence")
+    def events(self, study: int, kind: str | None = None) -> list[Row]:
+        """What happened in order; of one kind of event, or all."""
+        where = None if kind is None else schema.events.c.event == kind
+        return self._rows(schema.events, study, "sequence", where=where)
 
     def closings(self, study: int) -> list[Row]:
         """The events after which no trial began any more, with the budget that was spent."""
-        return self._rows(schema.events, study, "sequence", where=schema.events.c.event == "close")
+        return self.events(study, "close")
 
     def sessions(self, study: int) -> list[Row]:
         """The processes that ran a study, one after the other."""
@@ -173,7 +183,12 @@ class Reader:
         return [row for each in _of_trials(query, table, trials) for row in self._all(each)]
 
     def _all(self, query: Select[Any]) -> list[Row]:
-        return self._read(lambda on: [dict(row) for row in on.execute(query).mappings()])
+        def work(connection: Connection) -> list[Row]:
+            found = connection.execute(query)
+            names = tuple(found.keys())
+            return [dict(zip(names, row, strict=True)) for row in found]
+
+        return self._read(work)
 
     def _read(self, work: Callable[[Connection], T]) -> T:
         return self._carry_out("read", self._database.reading, work)

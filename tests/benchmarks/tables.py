@@ -1,15 +1,14 @@
 """What the tables of a large study cost: seconds and memory of each property of `Study`.
 
-`python -m tests.benchmarks.tables [STORE NAME]`; without them a study of 10,000 trials with curves of
-27 epochs is written to a temporary folder.
+`python -m tests.benchmarks.tables [STORE NAME]`; without them a study of 10,000 trials with curves
+of 27 epochs is written to a temporary folder.
 """
 
-import resource
 import subprocess
 import sys
 import tempfile
-import time
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -46,15 +45,16 @@ getattr(study, "platforms")
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 seconds = {}
 for name in sys.argv[1].split():
-    began = time.perf_counter()
+    began = time.perf_counter(), time.process_time()
     value = getattr(study, name)
     if callable(value):
         value()
-    seconds[name] = time.perf_counter() - began
+    seconds[name] = time.perf_counter() - began[0], time.process_time() - began[1]
 after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-for name, each in seconds.items():
-    print(f"  {name:<16}{each:8.2f} s")
-print(f"  {'in all':<16}{sum(seconds.values()):8.2f} s, {after / 1024:.0f} MiB at most, "
+for name, (real, cpu) in seconds.items():
+    print(f"{name:<20}{real:8.2f} s{cpu:8.2f} s of CPU time")
+real, cpu = map(sum, zip(*seconds.values()))
+print(f"{'in all':<20}{real:8.2f} s{cpu:8.2f} s of CPU time, {after / 1024:.0f} MiB at most, "
       f"of which {before / 1024:.0f} MiB before")
 """
 
@@ -99,12 +99,16 @@ def _trial(batch: Batch, number: int, rng: np.random.Generator, time: datetime) 
         measured = {name: float(rng.exponential()) for name in measures}
         batch.epochs.append(
             {
-                **{"trial": number, "replicate": 0, "epoch": epoch, "seconds": 0.01},
-                **{"learning_rate": params["learning_rate"], **measured},
+                "trial": number,
+                "replicate": 0,
+                "epoch": epoch,
+                "seconds": 0.01,
+                "learning_rate": params["learning_rate"],
+                **measured,
                 "validation_metric": float(curve[epoch - 1]),
             }
         )
-    for start, until in zip(RUNGS, RUNGS[1:], strict=False):
+    for start, until in pairwise(RUNGS):
         names = ("queued", "sent", "started", "loaded", "finished", "received")
         times = {name: time + timedelta(milliseconds=i) for i, name in enumerate(names)}
         segment = {"trial": number, "replicate": 0, "start": start, "until": until}

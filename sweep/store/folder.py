@@ -1,0 +1,202 @@
+"""A study's record as a folder of Parquet files, one for each table, and back.
+
+Each file says in its metadata, as JSON under `sweep`, of which study and table it is, which version
+of the schema it has and which release wrote it; that of the table `studies` also lists all others
+with their SHA-256. The columns are those of the schema: times in UTC, JSON as text.
+"""
+
+import hashlib
+import json
+import shutil
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import pyarrow as pa
+from pyarrow import parquet
+from sqlalchemy import JSON, BigInteger, Boolean, Connection, Double, Integer, Table, select
+
+from sweep.errors import StoreError, UsageError
+from sweep.store import schema
+from sweep.store.location import HEAD, MODELS
+
+_BLOCK = 10_000  # rows that are written together
+
+_TYPES: tuple[tuple[Any, pa.DataType], ...] = (
+    (schema.UTCDateTime, pa.timestamp("us", "UTC")),
+    ((schema.Real, Double), pa.float64()),
+    ((Integer, BigInteger), pa.int64()),
+    (Boolean, pa.bool_()),
+)
+"""How columns are kept; all others as text."""
+
+
+@contextmanager
+def replacing(folder: Path) -> Iterator[Path]:
+    """A new folder beside this one, which takes its place at the end, whole or not at all.
+
+    UsageError if there is anything but an earlier export, or if it cannot be written.
+    """
+    folder = folder.expanduser().resolve()
+    _check_replaceable(folder)
+    part, old = (folder.with_name(f".{folder.name}.{uuid4().hex[:8]}") for _ in range(2))
+    try:
+        part.mkdir()
+        yield part
+        if folder.exists():
+            folder.rename(old)
+        try:
+            part.rename(folder)
+        except OSError:
+            if old.exists():
+                old.rename(folder)
+            raise
+    except (OSError, pa.ArrowException) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise UsageError(f"cannot write {folder}: {reason}; give another folder") from error
+    finally:
+        for left in (part, old):
+            shutil.rmtree(left, ignore_errors=True)
+
+
+def _check_replaceable(folder: Path) -> None:
+    if not folder.exists():
+        return
+    if not folder.is_dir():
+        raise UsageError(f"{folder} is a file; give a folder that is not there yet")
+    there = {str(f.relative_to(folder)) for f in folder.rglob("*") if not f.is_dir()}
+    try:
+        ours = {HEAD, *_about(folder / HEAD)["files"]} if there else set()
+    except StoreError:
+        ours = set()
+    if others := sorted(there - ours):
+        raise UsageError(
+            f"{folder} holds what is no export of a study ({others[0]}); give a folder that is not "
+            "there yet"
+        )
+
+
+def write(connection: Connection, study: int, name: str, models: Path, folder: Path) -> None:
+    """The rows of a study in every table of the schema, as they are in one transaction, and its
+    model files, into an empty folder."""
+    about = {"study": name, "schema": schema.VERSION, "release": version("sweep")}
+    files: dict[str, str] = {}
+    tables = [t for t in schema.metadata.sorted_tables if "study" in t.c]
+    for table in tables:
+        file = folder / f"{table.name}.parquet"
+        _write_table(connection, table, table.c.study == study, file, about)
+        files[file.name] = _digest(file)
+    (folder / MODELS).mkdir()
+    for model in sorted(models.glob("trial-*.npz")):
+        file = folder / MODELS / model.name
+        shutil.copyfile(model, file)
+        files[f"{MODELS}/{file.name}"] = _digest(file)
+    mine = schema.studies.c.id == study
+    _write_table(connection, schema.studies, mine, folder / HEAD, {**about, "files": files})
+
+
+def _write_table(
+    connection: Connection, table: Table, where: Any, file: Path, about: dict[str, Any]
+) -> None:
+    fields = [pa.field(column.name, _type(column.type)) for column in table.c]
+    key = [column.name for column in table.primary_key]
+    said = json.dumps({**about, "table": table.name, "key": key})
+    kept = pa.schema(fields, {"sweep": said})
+    texts = [isinstance(column.type, JSON) for column in table.c]
+    query = select(table).where(where).order_by(*table.primary_key)
+    streaming = connection.execution_options(yield_per=_BLOCK)
+    with parquet.ParquetWriter(file, kept, compression="zstd", write_page_checksum=True) as writer:
+        for rows in streaming.execute(query).partitions():
+            columns = [
+                pa.array(map(_text, values) if is_json else values, field.type)
+                for values, is_json, field in zip(zip(*rows, strict=True), texts, kept, strict=True)
+            ]
+            writer.write_table(pa.table(columns, schema=kept))
+
+
+def _type(of: Any) -> pa.DataType:
+    return next((kept for kinds, kept in _TYPES if isinstance(of, kinds)), pa.string())
+
+
+def _text(value: Any) -> str | None:
+    return None if value is None else json.dumps(value, allow_nan=False)
+
+
+def read(folder: Path, memory: sqlite3.Connection) -> None:
+    """Fill an empty database with the record that is in a folder; StoreError if it is damaged, or
+    of a later release. One of an earlier release has that one's tables, to be migrated."""
+    about = _about(folder / HEAD)
+    if about["schema"] > schema.VERSION:
+        raise StoreError(
+            f"the folder {folder} was written by a later release (schema {about['schema']}, this "
+            f"one knows {schema.VERSION}); upgrade with pip install --upgrade sweep"
+        )
+    for name, digest in about["files"].items():
+        file = folder / name
+        if not file.is_file():
+            raise _damaged(folder, f"{name} is missing")
+        if _digest(file) != digest:
+            raise _damaged(folder, f"{name} is not what was written")
+    tables = [name for name in about["files"] if name.endswith(".parquet")]
+    for name in (HEAD, *tables):
+        _fill(folder / name, memory)
+    memory.execute("CREATE TABLE schema_version (version INTEGER NOT NULL PRIMARY KEY)")
+    memory.execute("INSERT INTO schema_version VALUES (?)", (about["schema"],))
+
+
+def _fill(file: Path, memory: sqlite3.Connection) -> None:
+    about = _about(file)
+    try:
+        rows = parquet.read_table(file, page_checksum_verification=True)
+    except (OSError, pa.ArrowException) as error:
+        raise _damaged(file.parent, f"{file.name}: {_first_line(error)}") from error
+    # Without types, so that every value stays as it is.
+    names, key = (", ".join(f'"{n}"' for n in each) for each in (rows.column_names, about["key"]))
+    memory.execute(f'CREATE TABLE "{about["table"]}" ({names}, PRIMARY KEY ({key})) WITHOUT ROWID')
+    places = ", ".join("?" * len(rows.column_names))
+    insert = f'INSERT INTO "{about["table"]}" VALUES ({places})'
+    memory.execute("BEGIN")
+    for block in rows.to_batches(max_chunksize=_BLOCK):
+        columns = (_plain(column).to_pylist() for column in block.columns)
+        memory.executemany(insert, zip(*columns, strict=True))
+    memory.execute("COMMIT")
+
+
+def _plain(column: pa.Array) -> pa.Array:
+    """Times as SQLite keeps them."""
+    if not pa.types.is_timestamp(column.type):
+        return column
+    return column.cast(pa.timestamp("us")).cast(pa.string())
+
+
+def _about(file: Path) -> dict[str, Any]:
+    """What a file says of itself; StoreError if it is none that `write` wrote."""
+    try:
+        metadata = parquet.read_metadata(file).metadata or {}
+        return dict(json.loads(metadata[b"sweep"]))
+    except FileNotFoundError as error:
+        raise _damaged(file.parent, f"{file.name} is missing") from error
+    except KeyError as error:
+        raise _damaged(file.parent, f"{file.name} was not written by sweep") from error
+    except (OSError, ValueError, pa.ArrowException) as error:
+        raise _damaged(file.parent, f"{file.name}: {_first_line(error)}") from error
+
+
+def _digest(file: Path) -> str:
+    with file.open("rb") as opened:
+        return hashlib.file_digest(opened, "sha256").hexdigest()
+
+
+def _damaged(folder: Path, what: str) -> StoreError:
+    return StoreError(
+        f"the folder {folder} is damaged: {what}; write it again from the store (study.to_parquet, "
+        "sweep export)"
+    )
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).partition("\n")[0]
