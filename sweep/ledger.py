@@ -4,15 +4,27 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from sweep import html
 from sweep.store import Columns, Row
 
-PARTS = ("asking", "queued", "starting", "loading", "training", "reporting", "waiting")
-"""What becomes of a trial's time, in seconds: its parameters are proposed; its segments wait in the
+MEANING = {
+    "asking": "proposing parameters",
+    "queued": "waiting in the driver",
+    "starting": "waiting for a worker",
+    "loading": "fetching data and state",
+    "training": "training",
+    "reporting": "returning the report",
+    "waiting": "waiting for virtual order",
+}
+"""What becomes of a trial's time."""
+
+PARTS = tuple(MEANING)
+"""The parts of a trial's time, in seconds: its parameters are proposed; its segments wait in the
 driver, and for a worker to take them up; data and state arrive; epochs are trained; the report
 returns; it waits for its turn in virtual order."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Ledger:
     """The seconds of each trial and of the study, and how much of the cluster trained."""
 
@@ -38,6 +50,29 @@ class Ledger:
         return (
             float(self.total["training"] / self.cpu_seconds) if self.cpu_seconds else float("nan")
         )
+
+    @property
+    def parts(self) -> pd.DataFrame:
+        """A row for each part: `part`, its `meaning`, its `seconds` in all trials together, and the
+        `milliseconds` of a trial in the mean."""
+        total = self.total
+        frame = pd.DataFrame({"part": list(MEANING), "meaning": list(MEANING.values())})
+        frame["seconds"] = total[frame["part"]].to_numpy()
+        return frame.assign(milliseconds=1000 * frame["seconds"] / max(1, len(self.trials)))
+
+    def __repr__(self) -> str:
+        parts = self.parts.to_string(index=False, float_format="{:.2f}".format)
+        return f"<Ledger: {self._said}>\n{parts}"
+
+    def _repr_html_(self) -> str:
+        return html.framed("ledger", html.table(self.parts.round(2), self._said))
+
+    @property
+    def _said(self) -> str:
+        said = f"{len(self.trials)} trials"
+        if self.cpu_seconds:
+            said += f", {self.share:.1%} of {self.cpu_seconds:.1f} CPU seconds trained"
+        return said
 
 
 def ledger(

@@ -11,6 +11,7 @@ import pandas as pd
 
 from sweep import tables
 from sweep.advice import Advice, advice
+from sweep.card import card
 from sweep.errors import StudyNotFound, SweepError, UsageError
 from sweep.model import Model, model_file
 from sweep.overview import Overview, Unreadable, overviews
@@ -101,6 +102,12 @@ class Study(Recorded):
         """Whether more trials would help, whether the best lies beyond a range, why trials failed:
         each with its numbers and what to type."""
         return advice(self._edited(), self.trials, self.state, self.budget)
+
+    def _repr_html_(self) -> str:
+        """How it looks in a notebook."""
+        best = self.best.record() if self.leader is not None else None
+        trials, advised = self.trials, self.advice()
+        return card(self.spec, self.state, self.counts, trials, self.top(5), best, advised)
 
     def summary(self) -> dict[str, Any]:
         """The study in JSON values: what `sweep show --json` prints."""

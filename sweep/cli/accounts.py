@@ -4,18 +4,8 @@ import pandas as pd
 from rich.console import Console
 from rich.table import Table
 
-from sweep.ledger import PARTS
+from sweep.ledger import MEANING, PARTS
 from sweep.results import Study
-
-MEANING = {
-    "asking": "proposing parameters",
-    "queued": "waiting in the driver",
-    "starting": "waiting for a worker",
-    "loading": "fetching data and state",
-    "training": "training",
-    "reporting": "returning the report",
-    "waiting": "waiting for virtual order",
-}
 
 
 def print_ledger(study: Study) -> None:
