@@ -94,6 +94,9 @@ _SINKS: dict[str, Callable[[Path], AbstractContextManager[Write]]] = {
     ".parquet": _parquet_file,
 }
 
+ENDINGS = tuple(_SINKS)
+"""Of the names of files that can be written."""
+
 
 def guarded(table: pd.DataFrame) -> pd.DataFrame:
     """The same for a CSV file that a spreadsheet may open: texts that begin as a formula does have

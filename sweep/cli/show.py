@@ -63,12 +63,18 @@ def export(
 
     Example: sweep export digits --to trials.parquet
     """
+    from sweep.errors import UsageError
     from sweep.results import load
-    from sweep.sinks import check_apart, sink
+    from sweep.sinks import ENDINGS, check_apart, sink
 
+    is_folder = not to.suffix or to.is_dir()
+    if not is_folder and to.suffix not in ENDINGS:
+        raise UsageError(
+            f"--to {to}: a table is written as {' or '.join(ENDINGS)}, and a folder has no ending"
+        )
     study = load(name, store)
     trials = study.trials
-    if is_folder := not to.suffix or to.is_dir():
+    if is_folder:
         study.to_parquet(to)
     else:
         check_apart(to, study.files)

@@ -1,16 +1,16 @@
 """A study's record as a folder of Parquet files, one for each table, and back.
 
 Each file says in its metadata, as JSON under `sweep`, of which study and table it is, which version
-of the schema it has and which release wrote it; that of the table `studies` also lists all others
-with their SHA-256. The columns are those of the schema: times in UTC, JSON as text.
+of the schema it has and which release wrote it. The columns are those of the schema: times in UTC,
+JSON as text. `SHA256SUMS` has the digests of all files, as the program `sha256sum` reads them.
 """
 
 import hashlib
 import json
 import shutil
 import sqlite3
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,8 @@ from sqlalchemy import JSON, BigInteger, Boolean, Connection, Double, Integer, T
 from sweep.errors import StoreError, UsageError
 from sweep.store import schema
 from sweep.store.location import HEAD, MODELS
+
+SUMS = "SHA256SUMS"
 
 _BLOCK = 10_000  # rows that are written together
 
@@ -69,10 +71,10 @@ def _check_replaceable(folder: Path) -> None:
     if not folder.is_dir():
         raise UsageError(f"{folder} is a file; give a folder that is not there yet")
     there = {str(f.relative_to(folder)) for f in folder.rglob("*") if not f.is_dir()}
-    try:
-        ours = {HEAD, *_about(folder / HEAD)["files"]} if there else set()
-    except StoreError:
-        ours = set()
+    ours: set[str] = set()
+    with suppress(StoreError):
+        if there and _about(folder / HEAD):
+            ours = {SUMS, *_sums(folder)}
     if others := sorted(there - ours):
         raise UsageError(
             f"{folder} holds what is no export of a study ({others[0]}); give a folder that is not "
@@ -84,32 +86,30 @@ def write(connection: Connection, study: int, name: str, models: Path, folder: P
     """The rows of a study in every table of the schema, as they are in one transaction, and its
     model files, into an empty folder."""
     about = {"study": name, "schema": schema.VERSION, "release": version("sweep")}
-    files: dict[str, str] = {}
-    tables = [t for t in schema.metadata.sorted_tables if "study" in t.c]
-    for table in tables:
-        file = folder / f"{table.name}.parquet"
-        _write_table(connection, table, table.c.study == study, file, about)
-        files[file.name] = _digest(file)
+    for table in schema.metadata.sorted_tables:
+        if table is not schema.schema_version:
+            mine = schema.studies.c.id if table is schema.studies else table.c.study
+            _write_table(connection, table, mine == study, folder, about)
     (folder / MODELS).mkdir()
-    for model in sorted(models.glob("trial-*.npz")):
-        file = folder / MODELS / model.name
-        shutil.copyfile(model, file)
-        files[f"{MODELS}/{file.name}"] = _digest(file)
-    mine = schema.studies.c.id == study
-    _write_table(connection, schema.studies, mine, folder / HEAD, {**about, "files": files})
+    for model in models.glob("trial-*.npz"):
+        shutil.copyfile(model, folder / MODELS / model.name)
+    files = sorted(str(f.relative_to(folder)) for f in folder.rglob("*") if f.is_file())
+    lines = [f"{_digest(folder / file)}  {file}\n" for file in files]
+    (folder / SUMS).write_text("".join(lines))
 
 
 def _write_table(
-    connection: Connection, table: Table, where: Any, file: Path, about: dict[str, Any]
+    connection: Connection, table: Table, mine: Any, folder: Path, about: dict[str, Any]
 ) -> None:
     fields = [pa.field(column.name, _type(column.type)) for column in table.c]
     key = [column.name for column in table.primary_key]
     said = json.dumps({**about, "table": table.name, "key": key})
     kept = pa.schema(fields, {"sweep": said})
     texts = [isinstance(column.type, JSON) for column in table.c]
-    query = select(table).where(where).order_by(*table.primary_key)
+    query = select(table).where(mine).order_by(*table.primary_key)
     streaming = connection.execution_options(yield_per=_BLOCK)
-    with parquet.ParquetWriter(file, kept, compression="zstd", write_page_checksum=True) as writer:
+    file = folder / f"{table.name}.parquet"
+    with parquet.ParquetWriter(file, kept, compression="zstd") as writer:
         for rows in streaming.execute(query).partitions():
             columns = [
                 pa.array(map(_text, values) if is_json else values, field.type)
@@ -135,35 +135,36 @@ def read(folder: Path, memory: sqlite3.Connection) -> None:
             f"the folder {folder} was written by a later release (schema {about['schema']}, this "
             f"one knows {schema.VERSION}); upgrade with pip install --upgrade sweep"
         )
-    for name, digest in about["files"].items():
+    sums = _sums(folder)
+    for name, digest in sums.items():
         file = folder / name
         if not file.is_file():
             raise _damaged(folder, f"{name} is missing")
         if _digest(file) != digest:
             raise _damaged(folder, f"{name} is not what was written")
-    tables = [name for name in about["files"] if name.endswith(".parquet")]
-    for name in (HEAD, *tables):
-        _fill(folder / name, memory)
+    for name in sums:
+        if name.endswith(".parquet"):
+            _fill(folder / name, memory)
     memory.execute("CREATE TABLE schema_version (version INTEGER NOT NULL PRIMARY KEY)")
     memory.execute("INSERT INTO schema_version VALUES (?)", (about["schema"],))
 
 
 def _fill(file: Path, memory: sqlite3.Connection) -> None:
     about = _about(file)
-    try:
-        rows = parquet.read_table(file, page_checksum_verification=True)
-    except (OSError, pa.ArrowException) as error:
-        raise _damaged(file.parent, f"{file.name}: {_first_line(error)}") from error
+    rows = parquet.read_table(file)
     # Without types, so that every value stays as it is.
-    names, key = (", ".join(f'"{n}"' for n in each) for each in (rows.column_names, about["key"]))
-    memory.execute(f'CREATE TABLE "{about["table"]}" ({names}, PRIMARY KEY ({key})) WITHOUT ROWID')
-    places = ", ".join("?" * len(rows.column_names))
-    insert = f'INSERT INTO "{about["table"]}" VALUES ({places})'
+    table, names, key = map(_quoted, ([about["table"]], rows.column_names, about["key"]))
+    memory.execute(f"CREATE TABLE {table} ({names}, PRIMARY KEY ({key})) WITHOUT ROWID")
+    insert = f"INSERT INTO {table} VALUES ({', '.join('?' * rows.num_columns)})"
     memory.execute("BEGIN")
     for block in rows.to_batches(max_chunksize=_BLOCK):
         columns = (_plain(column).to_pylist() for column in block.columns)
         memory.executemany(insert, zip(*columns, strict=True))
     memory.execute("COMMIT")
+
+
+def _quoted(names: Iterable[str]) -> str:
+    return ", ".join('"{}"'.format(name.replace('"', '""')) for name in names)
 
 
 def _plain(column: pa.Array) -> pa.Array:
@@ -178,12 +179,19 @@ def _about(file: Path) -> dict[str, Any]:
     try:
         metadata = parquet.read_metadata(file).metadata or {}
         return dict(json.loads(metadata[b"sweep"]))
-    except FileNotFoundError as error:
-        raise _damaged(file.parent, f"{file.name} is missing") from error
     except KeyError as error:
         raise _damaged(file.parent, f"{file.name} was not written by sweep") from error
     except (OSError, ValueError, pa.ArrowException) as error:
         raise _damaged(file.parent, f"{file.name}: {_first_line(error)}") from error
+
+
+def _sums(folder: Path) -> dict[str, str]:
+    """The digest of each file, by its name."""
+    try:
+        lines = (folder / SUMS).read_text().splitlines()
+        return {name: digest for digest, name in (line.split("  ", 1) for line in lines)}
+    except (OSError, ValueError) as error:
+        raise _damaged(folder, f"{SUMS} cannot be read") from error
 
 
 def _digest(file: Path) -> str:

@@ -138,8 +138,12 @@ class Reader:
         from sweep.store.folder import replacing, write  # reading needs no pyarrow
 
         study, models = self.study(name)["id"], self.place.artifacts(name)
-        with replacing(folder) as part:
-            self._read(lambda connection: write(connection, study, name, models, part))
+
+        def work(connection: Connection) -> None:
+            with replacing(folder) as part:
+                write(connection, study, name, models, part)
+
+        self._read(work)
 
     def attempts(self, study: int, trials: Sequence[int] | None = None) -> list[Row]:
         """Those of a trial are in the order in which they came back."""
