@@ -51,7 +51,7 @@ def migrate(connection: Connection, place: Location) -> None:
 def _version(connection: Connection, place: Location) -> int:
     table = schema.schema_version
     tables = inspect(connection).get_table_names()
-    if not tables and connection.dialect.name == "postgresql":
+    if not tables:
         raise StudyNotFound(f"no store in {place}; run a study first (sweep run STUDY.toml)")
     if table.name not in tables:
         raise StoreError(f"{place} is a database, but no store of sweep's; give another place")
