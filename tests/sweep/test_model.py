@@ -57,7 +57,7 @@ def test_raw_rows_in_answers_out(trained, kind):
     frame, target = table(), model.preprocessing.target
     predicted = model.predict(frame)
     outputs, y = model.outputs(frame), target.encode(frame)
-    assert model.score(dataset, dataset.validation) == last.validation_metric
+    assert model.evaluate(dataset, dataset.validation) == last.validation_metric
     validation = [
         np.flatnonzero((dataset.validation.x == row).all(axis=1))
         for row in model.preprocessing.transform(frame)
