@@ -61,7 +61,8 @@ class Model(Predictor):
         predicted class or standard deviations of the targets. `share` is its part of all. With true
         targets, `permutation` is how much worse the study's metric is with the column shuffled
         among the rows, the mean over `repeats` (0 leaves it out), and `permutation_std` its
-        standard deviation over them (Breiman 2001). At most 4,096 rows are looked at, evenly chosen.
+        standard deviation over them (Breiman 2001). Of more than 4,096 rows, it looks at some,
+        evenly chosen.
         """
         split = self._rows(X, y, on, needs_y=False)
         return significance(self, split, repeats=repeats, seed=seed)
@@ -98,8 +99,8 @@ class Model(Predictor):
         target, loss = self.preprocessing.target, self.config.loss
         if target.task == "regression" and loss not in ("gaussian_nll", "quantile"):
             raise UsageError(
-                f"a network trained with the loss {loss} predicts values without saying how sure it "
-                "is; train with gaussian_nll (values and their variance) or quantile"
+                f"a network trained with the loss {loss} predicts values without saying how sure "
+                "it is; train with gaussian_nll (values and their variance) or quantile"
             )
         if target.task != "regression" and (refusal := self.lacks_probabilities):
             raise UsageError(refusal)
@@ -138,8 +139,8 @@ class Model(Predictor):
     def fit(self, X: Any, y: Any = None) -> NoReturn:
         """Raises TypeError: it is fitted; scikit-learn takes what has no `fit` for no estimator."""
         raise TypeError(
-            "this model was trained by a study and is not fitted again; run a study of the new rows, "
-            "or give sklearn.frozen.FrozenEstimator(model) to what calls fit"
+            "this model was trained by a study and is not fitted again; run a study of the new "
+            "rows, or give sklearn.frozen.FrozenEstimator(model) to what calls fit"
         )
 
     def __sklearn_is_fitted__(self) -> bool:

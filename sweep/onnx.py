@@ -216,12 +216,22 @@ def _cycles(graph: Graph, days: str, missing: str, cycles: tuple[str, ...]) -> s
     hours = graph.add("Mul", graph.add("Sub", days, whole), graph.exact(24.0))
     weekday = _modulo(graph, graph.add("Add", whole, graph.exact(3.0)), 7)
     place = {"month": _month(graph, whole), "weekday": weekday, "hour": hours}
-    waves = []
-    for cycle in cycles:
-        angle = graph.add("Mul", place[cycle], graph.exact(2 * np.pi / CYCLES[cycle]))
-        later = graph.add("Add", angle, graph.exact(np.pi / 2))  # no cosine of float64 everywhere
-        waves += [graph.add("Sin", angle), graph.add("Sin", later)]
+    waves = [_waves(graph, place[cycle], CYCLES[cycle]) for cycle in cycles]
     return graph.add("Where", missing, graph.exact(0.0), graph.add("Concat", *waves, axis=1))
+
+
+def _waves(graph: Graph, place: str, every: int) -> str:
+    """Sine and cosine (rows, 2), those of whole places from a table: where they are 0 but for the
+    last bit, an embedding may have a bin as narrow as that."""
+    angles = 2 * np.pi * np.arange(float(every)) / every
+    whole = graph.add("Floor", place)
+    row = graph.add("Squeeze", _cast(graph, whole, "INT64"), graph.exact([1]))
+    known = graph.add("Gather", graph.exact(np.column_stack([np.sin(angles), np.cos(angles)])), row)
+    angle = graph.add("Mul", place, graph.exact(2 * np.pi / every))
+    # Not every runtime has a cosine of float64.
+    angle = graph.add("Add", angle, graph.exact(np.array([0, np.pi / 2])))
+    is_whole = graph.add("Equal", place, whole)
+    return graph.add("Where", is_whole, known, graph.add("Sin", angle))
 
 
 def _month(graph: Graph, days: str) -> str:

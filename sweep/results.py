@@ -29,9 +29,7 @@ class Study(Recorded):
         """A trial: its parameters, curves, diagnosis and model; UsageError if there is none."""
         row = next((row for row in self._trial_rows() if row["number"] == number), None)
         if row is None:
-            raise UsageError(
-                f"study {self.name!r} has no trial {number!r}; study.trials and sweep show list them"
-            )
+            raise UsageError(f"study {self.name!r} has no trial {number!r}; sweep show lists them")
         return self._trial(row)
 
     def advice(self) -> list[Advice]:

@@ -20,7 +20,7 @@ from trainer.archive import ArchiveError
 
 @dataclass(frozen=True, repr=False)
 class Trial:
-    """A trial as the record had it when it was asked for; its curves are read when they are used."""
+    """A trial as the record has it; its curves and its model are read when they are asked for."""
 
     number: int
     state: str

@@ -13,10 +13,10 @@ from rich.text import Text
 from sweep.advice import Advice, commands, go_on
 from sweep.dataspec import SOURCES
 from sweep.results import Study
-from sweep.trial import Trial
 from sweep.space import distributions
 from sweep.spec import direction
 from sweep.store import Location
+from sweep.trial import Trial
 
 
 def print_summary(study: Study, file: Path | None = None) -> None:

@@ -70,8 +70,9 @@ class Preprocessing:
     def frame(self, x: pd.DataFrame | ArrayLike) -> pd.DataFrame:
         """Raw rows as a table of the columns that are read; ValueError if any are missing.
 
-        Those of a frame, or of an Arrow table such as Polars's, are found by name. Those of an array (rows, columns) are the features of
-        the data in its order, those that are dropped included.
+        Those of a frame, or of an Arrow table such as Polars's, are found by name. Those of an
+        array (rows, columns) are the features of the data in its order, those that are dropped
+        included.
         """
         if not isinstance(x, pd.DataFrame):
             if not hasattr(x, "__arrow_c_stream__"):
