@@ -100,11 +100,12 @@ def of_intervals(
     within = distance[..., np.newaxis] <= ndtri((1 + LEVELS) / 2)
     tables = {
         target: pd.DataFrame(
-            {"rows": len(y), "predicted": LEVELS, "observed": within[:, j].mean(axis=0)}
+            {"rows": len(y), "predicted": LEVELS, "observed": within[:, j].mean(axis=0)},
+            index=[f"{level:.0%}" for level in LEVELS],
         )
         for j, target in enumerate(targets)
     }
-    table = pd.concat(tables, names=["target", "level"])
+    table = pd.concat(tables, names=["target", "interval"])
     return _made(_with_error(table), len(y), "intervals around the values")
 
 

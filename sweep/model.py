@@ -61,7 +61,7 @@ class Model(Predictor):
         predicted class or standard deviations of the targets. `share` is its part of all. With true
         targets, `permutation` is how much worse the study's metric is with the column shuffled
         among the rows, the mean over `repeats` (0 leaves it out), and `permutation_std` its
-        standard deviation over them (Breiman 2001). Of more than 4,096 rows, it looks at some,
+        standard deviation over them (Breiman 2001). Of more than 2,048 rows, it looks at some,
         evenly chosen.
         """
         split = self._rows(X, y, on, needs_y=False)
@@ -194,9 +194,7 @@ class Model(Predictor):
         if y is None and isinstance(X, pd.DataFrame) and set(names) <= set(X.columns):
             y = X[names]
         if y is None and needs_y:
-            raise UsageError(
-                f"the true {', '.join(names)} of these rows are needed; give them as y"
-            )
+            raise UsageError(f"the true {', '.join(names)} of these rows is needed; give it as y")
         x = self.preprocessing.transform(X)
         if y is None:
             return Split(x, None)  # type: ignore[arg-type]

@@ -12,8 +12,8 @@ from trainer import Split
 from trainer.arguments import check_integer
 from trainer.understanding import GRADIENT_ROWS, integrated_gradients, permutation_losses
 
-ROWS = 4096
-"""Rows that are looked at, at most: every so manieth of more."""
+ROWS = 2048
+"""Rows that are looked at, at most."""
 
 
 def significance(
@@ -27,8 +27,9 @@ def significance(
         check_integer(name, number, least)
     if not len(split.x):
         raise UsageError("there are no rows; give some")
-    every = slice(None, None, -(-len(split.x) // ROWS))
-    x, y = split.x[every], None if split.y is None else split.y[every]
+    count = len(split.x)
+    chosen = np.linspace(0, count - 1, min(count, ROWS)).astype(np.int64)
+    x, y = split.x[chosen], None if split.y is None else split.y[chosen]
     origins = model.preprocessing.origins
     names = list(dict.fromkeys(origins))
     made_of = np.equal.outer(origins, names)
