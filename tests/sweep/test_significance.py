@@ -63,7 +63,7 @@ def test_parts_add_up(homes, activation, embedding):
         neurons=(16,),
         activation=activation,
         embedding=embedding,
-        bins=4 if embedding == "piecewise_linear" else TrainConfig.bins,
+        bins=4,
         dtype="float64",
         epochs=20,
     )
