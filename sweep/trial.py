@@ -64,11 +64,14 @@ class Trial:
             rows["seconds"] = f"{self.seconds:.2f}"
         if self.error:
             rows["error"] = gist(self.error)
-        return str(pd.Series(rows).to_frame().to_html(header=False))
+        with pd.option_context("display.max_colwidth", None, "display.max_rows", None):
+            return str(pd.Series(rows).to_frame().to_html(header=False))
 
     @property
     def _score(self) -> str:
-        metric, parts = self.study.spec.train.metric, [f"{self.state} ({self.outcome})"]
+        metric, parts = self.study.spec.train.metric, [self.state]
+        if self.outcome not in (None, self.state.lower(), "finished"):
+            parts[0] += f" ({self.outcome})"
         if self.value is not None:
             error = "" if self.standard_error is None else f" ± {self.standard_error:.4f}"
             parts.append(f"{metric} {self.value:.4f}{error}")

@@ -92,7 +92,7 @@ def _model(study: "Study", trial: int | None) -> "Model":
     if trial is None:
         return study.best.model
     chosen = study.trial(trial)
-    if not chosen.file.is_file():
+    if not chosen.file.is_file() and study.spec.train.function is None:
         print(f"training trial {trial} again: only the winner's weights are kept", file=sys.stderr)
     return chosen.model
 

@@ -9,8 +9,9 @@ from sklearn.metrics import confusion_matrix
 import sweep
 from sweep import datasets, studyfile
 from sweep.errors import SweepError, UsageError
+from sweep.results import load
 from sweep.trial import Trial
-from tests.sweep.studies import finish, small
+from tests.sweep.studies import events, finish, small
 from trainer import Verdict
 
 
@@ -120,8 +121,24 @@ def test_a_trial_that_is_not_there(study):
             study.trial(number)
 
 
-def test_trials_without_weights(tmp_path):
-    """One that failed at once, and those of a trainer of one's own, have no model and say so."""
+def test_trials_without_an_epoch(tmp_path):
+    """One that has only begun has no model and no verdict, and says so."""
+    running = events(small(tmp_path), tmp_path / "sweep.db")
+    next(running)
+    while not len((study := load("small", tmp_path / "sweep.db")).trials):
+        next(running)
+    trial = study.trial(0)
+    assert trial.state == "RUNNING"
+    for ask in ("model", "diagnosis"):
+        with pytest.raises(UsageError, match="trial 0 is RUNNING without an epoch"):
+            getattr(trial, ask)
+    assert len(trial.epochs) == 0
+    assert repr(trial).startswith("<Trial 0 of 'small': RUNNING; ")
+    running.close()
+
+
+def test_trials_of_ones_own_trainer(tmp_path):
+    """They have no model, configuration or verdict here, and say so."""
     record = studyfile.to_json(small(tmp_path, trials=2))
     record["space"] = {"rate": [0.1, 0.2]}
     record["train"]["function"] = "tests.sweep.trainers:plain"
