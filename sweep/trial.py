@@ -49,36 +49,43 @@ class Trial:
     """Of the record."""
 
     def __repr__(self) -> str:
+        said = ", ".join([self._ended, *(f"{name} {text}" for name, text in self._scores)])
         params = ", ".join(f"{name}={_short(value)}" for name, value in self.params.items())
-        return f"<Trial {self.number} of {self.study.name!r}: {self._score}; {params}>"
+        return f"<Trial {self.number} of {self.study.name!r}: {said}; {params}>"
 
     def _repr_html_(self) -> str:
-        rows = {
-            "trial": f"{self.number} of {self.study.name}",
-            "": self._score,
-            **{name: _short(value) for name, value in self.params.items()},
-            **{f"breaks {name}": f"by {by:.4g}" for name, by in self.violations.items()},
-            "epochs": str(self.row["epochs"]),
-        }
+        rows = [
+            ("trial", f"{self.number} of {self.study.name}"),
+            ("state", self._ended),
+            *self._scores,
+            *((f"breaks {name}", f"by {by:.4g}") for name, by in self.violations.items()),
+            *((name, _short(value)) for name, value in self.params.items()),
+            ("epochs", str(self.row["epochs"])),
+        ]
         if self.seconds is not None:
-            rows["seconds"] = f"{self.seconds:.2f}"
+            rows.append(("seconds", f"{self.seconds:.2f}"))
         if self.error:
-            rows["error"] = gist(self.error)
+            rows.append(("error", gist(self.error)))
+        names, texts = zip(*rows, strict=True)
         with pd.option_context("display.max_colwidth", None, "display.max_rows", None):
-            return str(pd.Series(rows).to_frame().to_html(header=False))
+            return str(pd.Series(texts, names).to_frame().to_html(header=False))
 
     @property
-    def _score(self) -> str:
-        metric, parts = self.study.spec.train.metric, [self.state]
-        if self.outcome not in (None, self.state.lower(), "finished"):
-            parts[0] += f" ({self.outcome})"
+    def _ended(self) -> str:
+        plain = (None, "finished", self.state.lower())
+        return self.state if self.outcome in plain else f"{self.state} ({self.outcome})"
+
+    @property
+    def _scores(self) -> list[tuple[str, str]]:
+        metric, scores = self.study.spec.train.metric, []
         if self.value is not None:
             error = "" if self.standard_error is None else f" ± {self.standard_error:.4f}"
-            parts.append(f"{metric} {self.value:.4f}{error}")
+            scores.append((metric, f"{self.value:.4f}{error}"))
         if self.test is not None:
-            low_high = "" if self.interval is None else " ({:.4f} to {:.4f})".format(*self.interval)
-            parts.append(f"test {self.test:.4f}{low_high}")
-        return ", ".join(parts)
+            interval = self.interval
+            low_high = "" if interval is None else " ({:.4f} to {:.4f})".format(*interval)
+            scores.append((f"test {metric}", f"{self.test:.4f}{low_high}"))
+        return scores
 
     def record(self) -> dict[str, Any]:
         """A winner in JSON values; `file` is None where no weights are kept."""

@@ -54,7 +54,7 @@ def test_the_best_is_a_trial(study):
     assert best.interval[0] <= best.test <= best.interval[1]
     others = [study.trial(n) for n in study.trials["number"] if n != best.number]
     assert all(trial.test is None and not trial.file.is_file() for trial in others)
-    assert f"{best.value:.4f}, test {best.test:.4f}" in repr(best)
+    assert f"{best.value:.4f}, test accuracy {best.test:.4f}" in repr(best)
 
 
 def test_any_trial_trains_again(study):
