@@ -1,20 +1,26 @@
 """Hyperparameter sweeps for neural networks on CPUs: the same table on one core or a thousand."""
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from sweep.model import load_model
     from sweep.results import Study, load
     from sweep.results import list_ as list
 
-__all__ = ["Study", "list", "load"]
+__all__ = ["Study", "list", "load", "load_model"]
 
-_NAMES = {"list": "list_"}  # in a module of ours it would hide Python's own
+_HOMES = {
+    "Study": ("sweep.results", "Study"),
+    "list": ("sweep.results", "list_"),  # which would hide Python's own there
+    "load": ("sweep.results", "load"),
+    "load_model": ("sweep.model", "load_model"),
+}
 
 
 def __getattr__(name: str) -> Any:
     # Imported when used: pandas and Optuna would make every command, and every worker, start late.
-    if name in __all__:
-        from sweep import results
-
-        return getattr(results, _NAMES.get(name, name))
-    raise AttributeError(f"module 'sweep' has no attribute {name!r}")
+    if name not in _HOMES:
+        raise AttributeError(f"module 'sweep' has no attribute {name!r}")
+    module, attribute = _HOMES[name]
+    return getattr(import_module(module), attribute)

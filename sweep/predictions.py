@@ -98,8 +98,6 @@ def _table(
     columns = {"prediction": decided}
     if target.task != "classification" and len(target.names) > 1:
         columns = {f"prediction_{each}": decided[:, i] for i, each in enumerate(target.names)}
-    elif target.task != "classification":
-        columns = {"prediction": decided[:, 0]}
     if probabilities:
         names = target.names if target.classes is None else target.classes.tolist()
         shares = model.predictions(outputs)

@@ -56,6 +56,11 @@ class Recorded:
         return direction(self.spec.objectives[0])
 
     @property
+    def data_fingerprint(self) -> str:
+        """SHA-256 of the rows that it began with."""
+        return str(self._row()["data_fingerprint"])
+
+    @property
     def counts(self) -> dict[str, int]:
         """How many trials are in each state."""
         return counts_of(self._trial_rows())

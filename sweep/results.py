@@ -2,8 +2,6 @@
 
 import os
 import warnings
-from dataclasses import dataclass, field
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -13,90 +11,33 @@ from sweep import tables
 from sweep.advice import Advice, advice
 from sweep.card import card
 from sweep.errors import StudyNotFound, SweepError, UsageError
-from sweep.model import Model, model_file
+from sweep.model import model_file
 from sweep.overview import Overview, Unreadable, overviews
+from sweep.rebuilt import STATES
 from sweep.recorded import Recorded
-from sweep.retrain import retrain
 from sweep.space import active
 from sweep.store import HEAD, Location, Row, Store, artifacts, locate
-from trainer.archive import ArchiveError
-
-
-@dataclass(frozen=True)
-class Best:
-    """The winner of a study: the complete trial that is best in the first objective, among those
-    that break the fewest constraints."""
-
-    number: int
-    value: float
-    params: dict[str, Any]
-    test: float | None
-    """The metric on the test rows; None until the study is complete."""
-    interval: tuple[float, float] | None
-    """Where 95 % of its scores on resampled test rows lie; None before, or of earlier releases."""
-    standard_error: float | None
-    """Of the value over replicates; None without them."""
-    violations: dict[str, float]
-    """How far each constraint that it breaks is from being met; empty if it meets them all."""
-    file: Path = field(repr=False)
-
-    def record(self) -> dict[str, Any]:
-        """The winner in JSON values; `file` is None where no weights are kept."""
-        return {
-            "number": self.number,
-            "value": self.value,
-            "standard_error": self.standard_error,
-            "params": self.params,
-            "test": self.test,
-            "test_interval": None if self.interval is None else list(self.interval),
-            "violations": self.violations,
-            "file": str(self.file) if self.file.is_file() else None,
-        }
-
-    @cached_property
-    def model(self) -> Model:
-        """The trained network with its preprocessing; predicts on raw rows."""
-        try:
-            return Model.load(self.file)
-        except (OSError, ArchiveError) as error:
-            raise SweepError(
-                f"the weights of trial {self.number} cannot be read ({error}); run the study again "
-                "with sweep run, which trains them anew"
-            ) from error
+from sweep.trial import Trial
 
 
 class Study(Recorded):
     """A study, and what can be done with its results."""
 
     @property
-    def best(self) -> Best:
-        """The winner so far; SweepError if no trial is complete."""
+    def best(self) -> Trial:
+        """The winner so far: the complete trial that is best in the first objective, among those
+        that break the fewest constraints; SweepError if no trial is complete."""
         row = self._leading_row()
         if row is None:
             raise SweepError(f"study {self.name!r} has no complete trial yet: {self!r}")
-        study = self._row()
-        tested = study["best"] == row["number"]
-        interval = study["test_low"], study["test_high"]
-        return Best(
-            number=row["number"],
-            value=row["value"],
-            params=active(self.spec.space, row["params"]),
-            test=study["test"] if tested else None,
-            interval=interval if tested and None not in interval else None,
-            standard_error=row["standard_error"],
-            violations=self._violations(row),
-            file=model_file(artifacts(self.place, self.name), row["number"]),
-        )
+        return self._trial(row)
 
-    def model(self, number: int) -> Model:
-        """The model of any trial, trained again as far as it was; SweepError if it cannot be."""
-        row, study = (
-            next((r for r in self._trial_rows() if r["number"] == number), None),
-            self._row(),
-        )
+    def trial(self, number: int) -> Trial:
+        """A trial: its parameters, curves, diagnosis and model; UsageError if there is none."""
+        row = next((row for row in self._trial_rows() if row["number"] == number), None)
         if row is None:
-            raise UsageError(f"study {self.name!r} has no trial {number}; sweep show lists them")
-        return retrain(self.spec, study["data_fingerprint"], row)
+            raise UsageError(f"study {self.name!r} has no trial {number!r}; sweep show lists them")
+        return self._trial(row)
 
     def advice(self) -> list[Advice]:
         """Whether more trials would help, whether the best lies beyond a range, why trials failed:
@@ -126,10 +67,28 @@ class Study(Recorded):
             "store": str(self.place),
         }
 
-    def _violations(self, row: Row) -> dict[str, float]:
+    def _trial(self, row: Row) -> Trial:
+        study = self._row()
+        tested = study["best"] == row["number"]
+        interval = study["test_low"], study["test_high"]
         names = self.spec.search.constraints
         amounts = zip(names, row["constraints"] or (), strict=False)
-        return {name: amount for name, amount in amounts if amount > 0}
+        return Trial(
+            number=row["number"],
+            state=STATES[row["state"]],
+            outcome=row["outcome"],
+            value=row["value"],
+            standard_error=row["standard_error"],
+            params=active(self.spec.space, row["params"]),
+            violations={name: amount for name, amount in amounts if amount > 0},
+            seconds=row["seconds"],
+            error=row["error"],
+            test=study["test"] if tested else None,
+            interval=interval if tested and None not in interval else None,
+            file=model_file(artifacts(self.place, self.name), row["number"]),
+            study=self,
+            row=row,
+        )
 
 
 def load(name: str | Path, store: str | Path | Location | None = None) -> Study:

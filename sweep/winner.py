@@ -64,9 +64,9 @@ class Winner:
         if (test := self.dataset.test) is None:
             return {"best": trial.number}
         with one_thread():
-            score = model.score(self.dataset, test)
+            score = model.evaluate(self.dataset, test)
             drawn = draws(len(test.y), self.spec.search.seed)
-            low, high = interval(model.scores(self.dataset, test, drawn)) or (None, None)
+            low, high = interval(model.evaluate_draws(self.dataset, test, drawn)) or (None, None)
         return {"best": trial.number, "test": score, "test_low": low, "test_high": high}
 
     def remove_models(self, but: Trial | None = None) -> None:

@@ -1,7 +1,7 @@
 """A trained network as an ONNX model; needs the extra "onnx"."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
 
@@ -15,23 +15,37 @@ from trainer.losses import LOSSES
 from trainer.norms import EPSILON
 from trainer.prediction import build_network
 
-OPSET, IR_VERSION = 20, 9
-"""Of the operators, the first with Gelu; and of the file, what that came with."""
+OPSETS = {"": 20, "ai.onnx.ml": 3}
+"""Versions of the operators, the first with Gelu and those that came before it."""
+IR_VERSION = 9
+"""Of the file, what these came with."""
+
+ML = "ai.onnx.ml"
+"""The domain of LabelEncoder."""
 
 
 class Graph:
-    """Nodes under construction; each has one output, and is known by its name."""
+    """Nodes under construction; each has one output, and is known by its name.
 
-    def __init__(self) -> None:
-        from onnx import helper, numpy_helper
+    Raises ImportError without the extra "onnx".
+    """
 
+    def __init__(self, taken: Collection[str] = ()) -> None:
+        """`taken` are names of inputs and outputs, which no node in between may have."""
+        try:
+            from onnx import helper, numpy_helper
+        except ImportError as error:
+            raise ImportError("to_onnx needs the package onnx: pip install onnx") from error
         self._helper, self._numpy_helper = helper, numpy_helper
+        self._taken = taken
         self.nodes: list[Any] = []
         self.initializers: list[Any] = []
+        self.inputs: list[Any] = []
+        self.outputs: list[Any] = []
 
     def add(self, operator: str, *inputs: str, output: str = "", **attributes: Any) -> str:
         """A node of this operator; the name of its output."""
-        output = output or f"{operator.lower()}_{len(self.nodes)}"
+        output = output or self._free(f"{operator.lower()}_{len(self.nodes)}")
         node = self._helper.make_node(operator, list(inputs), [output], **attributes)
         self.nodes.append(node)
         return output
@@ -39,11 +53,50 @@ class Graph:
     def constant(self, value: np.ndarray | float | list[int]) -> str:
         """The name of a constant; real numbers are in float32."""
         array = np.asarray(value)
-        if array.dtype.kind == "f":
-            array = array.astype(np.float32)
-        name = f"constant_{len(self.initializers)}"
+        return self.exact(array.astype(np.float32) if array.dtype.kind == "f" else array)
+
+    def exact(self, value: Any) -> str:
+        """The name of a constant of the type that NumPy gives it."""
+        array = np.asarray(value)
+        name = self._free(f"constant_{len(self.initializers)}")
         # Contiguous, but not by ascontiguousarray, which makes scalars vectors.
         self.initializers.append(self._numpy_helper.from_array(array.copy(order="C"), name))
+        return name
+
+    def input(self, name: str, dtype: str, width: int, text: str = "") -> str:
+        """An input (rows, width) of a type of TensorProto's, and what it is."""
+        self.inputs.append(self._value(name, dtype, ["rows", width], text))
+        return name
+
+    def output(self, x: str, name: str, dtype: str, *widths: int) -> None:
+        """What is named x as an output (rows, *widths)."""
+        self.add("Identity", x, output=name)
+        self.outputs.append(self._value(name, dtype, ["rows", *widths], ""))
+
+    def write(self, path: str | os.PathLike[str], name: str, producer: str) -> None:
+        """The model as a file, checked; folders on the way are made, as by all that writes here."""
+        from onnx import checker, save
+
+        helper = self._helper
+        model = helper.make_model(
+            helper.make_graph(self.nodes, name, self.inputs, self.outputs, self.initializers),
+            opset_imports=[helper.make_opsetid(*of) for of in OPSETS.items()],
+            ir_version=IR_VERSION,
+            producer_name=producer,
+        )
+        checker.check_model(model, full_check=True)
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        save(model, os.fspath(path))
+
+    def _value(self, name: str, dtype: str, shape: list[Any], text: str) -> Any:
+        from onnx import TensorProto
+
+        kind = getattr(TensorProto, dtype)
+        return self._helper.make_tensor_value_info(name, kind, shape, doc_string=text)
+
+    def _free(self, name: str) -> str:
+        while name in self._taken:
+            name = f"_{name}"
         return name
 
 
@@ -67,21 +120,38 @@ def to_onnx(
     standardised with, and what values are multiplied by and moved to. Folders on the way are made,
     as by all that writes here. Raises ImportError without the extra "onnx".
     """
-    try:
-        from onnx import TensorProto, checker, helper, save
-    except ImportError as error:
-        raise ImportError("to_onnx needs the package onnx: pip install onnx") from error
-
-    network = build_network(config, parameters, n_inputs, n_outputs, embedding).folded()
-    graph, x = Graph(), "x"
+    graph = Graph()
+    x = graph.input("x", "FLOAT", n_inputs)
     if input_units is not None:
         mean, scale = input_units
         x = graph.add("Div", graph.add("Sub", x, graph.constant(mean)), graph.constant(scale))
+    x = raw_nodes(graph, x, config, parameters, n_inputs, n_outputs, embedding)
+    x = prediction_node(graph, x, config, indicators)
+    if output_units is not None:
+        mean, scale = output_units
+        x = graph.add("Add", graph.add("Mul", x, graph.constant(scale)), graph.constant(mean))
+    graph.output(x, "y", "FLOAT", n_outputs)
+    graph.write(path, "network", "trainer")
+
+
+def raw_nodes(
+    graph: Graph,
+    x: str,
+    config: TrainConfig,
+    parameters: np.ndarray,
+    n_inputs: int,
+    n_outputs: int,
+    embedding: Embedding | None,
+) -> str:
+    """The network and its embedding, from x (rows, n_inputs) to raw outputs (rows, n_outputs).
+
+    A loss's outputs below its values, such as log variances, are left out.
+    """
+    network = build_network(config, parameters, n_inputs, n_outputs, embedding).folded()
     if isinstance(embedding, PiecewiseLinear):
         x = _piecewise_linear(graph, x, embedding)
     elif isinstance(embedding, Periodic):
         x = _periodic(graph, x, embedding)
-    # A loss's outputs below its values, such as log variances, are left out.
     *hidden, top = network.matrices
     for layer, matrix in enumerate((*hidden, top[:, :n_outputs])):
         x = graph.add("Gemm", x, graph.constant(matrix[:-1]), graph.constant(matrix[-1]))
@@ -91,27 +161,14 @@ def to_onnx(
                 affine = (graph.constant(vector) for vector in network.affine[layer])
                 x = graph.add("LayerNormalization", x, *affine, axis=1, epsilon=EPSILON)
             x = ACTIVATION_NODES[config.activations[layer]](graph, x)
-    loss = LOSSES[config.loss]
-    head = loss.values if indicators or loss.probabilities is None else loss.probabilities
-    x = HEAD_NODES[head](graph, x)
-    if output_units is not None:
-        mean, scale = output_units
-        x = graph.add("Add", graph.add("Mul", x, graph.constant(scale)), graph.constant(mean))
-    graph.add("Identity", x, output="y")
+    return x
 
-    x_info, y_info = (
-        helper.make_tensor_value_info(name, TensorProto.FLOAT, ["rows", width])
-        for name, width in (("x", n_inputs), ("y", n_outputs))
-    )
-    model = helper.make_model(
-        helper.make_graph(graph.nodes, "network", [x_info], [y_info], graph.initializers),
-        opset_imports=[helper.make_opsetid("", OPSET)],
-        ir_version=IR_VERSION,
-        producer_name="trainer",
-    )
-    checker.check_model(model, full_check=True)
-    Path(path).parent.mkdir(parents=True, exist_ok=True)
-    save(model, os.fspath(path))
+
+def prediction_node(graph: Graph, x: str, config: TrainConfig, values: bool) -> str:
+    """Raw outputs to what `trainer.prediction.to_predictions` makes of them."""
+    loss = LOSSES[config.loss]
+    head = loss.values if values or loss.probabilities is None else loss.probabilities
+    return HEAD_NODES[head](graph, x)
 
 
 Build = Callable[[Graph, str], str]

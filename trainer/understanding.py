@@ -1,6 +1,6 @@
 """What a trained network attends to, and what it is made of."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import NamedTuple
@@ -63,12 +63,42 @@ def feature_significance(
     for name, number, least in (("repeats", repeats, 1), ("seed", seed, 0)):
         check_integer(name, number, least)
     gradient, product = _gradients(config, parameters, dataset, split, embedding)
-    losses = _permutation_losses(config, parameters, dataset, split, embedding, repeats, seed)
+    losses = permutation_losses(
+        config, parameters, dataset, split, range(features), embedding, repeats, seed
+    )
     columns = gradient, product, losses.mean(axis=1), losses.std(axis=1)
     return [
         Significance(name, *(float(column[j]) for column in columns))
         for j, name in enumerate(names)
     ]
+
+
+def integrated_gradients(
+    config: TrainConfig,
+    parameters: np.ndarray,
+    x: np.ndarray,
+    baseline: np.ndarray,
+    n_outputs: int,
+    *,
+    embedding: Embedding | None = None,
+    steps: int = 32,
+) -> np.ndarray:
+    """What each column of x (rows, columns) adds to each raw output: (rows, outputs, columns).
+
+    The difference from a baseline (columns,) times the mean gradient on the straight way from there
+    (Sundararajan et al. 2017, arXiv:1703.01365, equation 1), at the middles of so many steps. The
+    parts of a row add up to its output less that of the baseline, but for the error of the steps;
+    those of a signum network, whose gradients are its straight-through ones, do not. Raises
+    ValueError for steps below 1.
+    """
+    check_integer("steps", steps, 1)
+    network = build_network(config, parameters, x.shape[1], n_outputs, embedding)
+    way = x - baseline
+    slopes = np.zeros((len(x), n_outputs, x.shape[1]))
+    for step in range(steps):
+        points = np.asarray(baseline + way * ((step + 0.5) / steps), x.dtype)
+        slopes += input_gradient(network, embedding, points)[:, :n_outputs]
+    return np.asarray(slopes / steps * way[:, np.newaxis])
 
 
 def _gradients(
@@ -92,28 +122,30 @@ def _gradients(
     return gradient / len(split.x), product / len(split.x)
 
 
-def _permutation_losses(
+def permutation_losses(
     config: TrainConfig,
     parameters: np.ndarray,
     dataset: Dataset,
     split: Split,
-    embedding: Embedding | None,
-    repeats: int,
-    seed: int,
+    groups: Iterable[int | list[int]],
+    embedding: Embedding | None = None,
+    repeats: int = 5,
+    seed: int = 0,
 ) -> np.ndarray:
-    """How much worse the metric is with one column shuffled, (features, repeats)."""
+    """How much worse the metric is with a column shuffled, or several alike, (groups, repeats)."""
     sign = 1 if METRICS[config.metric].direction == "maximize" else -1
     _, whole = evaluate(config, parameters, dataset, split, embedding)
-    losses = np.empty((dataset.n_inputs, repeats))
+    losses = []
     x = split.x.copy()
-    for j in range(dataset.n_inputs):
+    for j, group in enumerate(groups):
         rng = np.random.default_rng((seed, j))
-        for repeat in range(repeats):
-            x[:, j] = rng.permutation(split.x[:, j])
-            _, metric = evaluate(config, parameters, dataset, Split(x, split.y), embedding)
-            losses[j, repeat] = sign * (whole - metric)
-        x[:, j] = split.x[:, j]
-    return losses
+        metrics = []
+        for _ in range(repeats):
+            x[:, group] = split.x[:, group][rng.permutation(len(x))]
+            metrics.append(evaluate(config, parameters, dataset, Split(x, split.y), embedding)[1])
+        losses.append(sign * (whole - np.array(metrics)))
+        x[:, group] = split.x[:, group]
+    return np.array(losses)
 
 
 class Layer(NamedTuple):

@@ -6,7 +6,8 @@ from sweep.cli import options
 from sweep.cli.report import print_json
 
 if TYPE_CHECKING:
-    from sweep.results import Best, Study
+    from sweep.results import Study
+    from sweep.trial import Trial
 
 
 def best(name: options.StudyName, store: options.Store = None, json: options.Json = False) -> None:
@@ -30,7 +31,7 @@ def best(name: options.StudyName, store: options.Store = None, json: options.Jso
     _print(study, found, lines)
 
 
-def _print(study: "Study", found: "Best", lines: list[str]) -> None:
+def _print(study: "Study", found: "Trial", lines: list[str]) -> None:
     metric = study.spec.train.metric
     error = "" if found.standard_error is None else f" ± {found.standard_error:.4f}"
     rows = [
@@ -52,7 +53,7 @@ def _print(study: "Study", found: "Best", lines: list[str]) -> None:
         print(line)
 
 
-def _python(study: "Study", found: "Best", store: str | None) -> list[str]:
+def _python(study: "Study", found: "Trial", store: str | None) -> list[str]:
     """Lines of Python that load the network, or the table where there is none."""
     place = "" if store is None else f", {str(study.place)!r}"
     head = ["import sweep", f"study = sweep.load({study.name!r}{place})"]

@@ -89,17 +89,12 @@ def _written(data: "DataSpec") -> str:
 
 
 def _model(study: "Study", trial: int | None) -> "Model":
-    from sweep.errors import UsageError
-
-    if study.spec.train.function is not None:
-        raise UsageError(
-            f"study {study.name!r} trains with {study.spec.train.function}, whose models are not "
-            "kept; predict with code of your own"
-        )
-    if trial is None or ("complete" in study.counts and trial == study.best.number):
+    if trial is None:
         return study.best.model
-    print(f"training trial {trial} again: only the winner's weights are kept", file=sys.stderr)
-    return study.model(trial)
+    chosen = study.trial(trial)
+    if not chosen.file.is_file() and study.spec.train.function is None:
+        print(f"training trial {trial} again: only the winner's weights are kept", file=sys.stderr)
+    return chosen.model
 
 
 def _told(study: "Study", model: "Model", seen: "Seen", output: Path | None) -> list[str]:

@@ -12,10 +12,11 @@ from rich.text import Text
 
 from sweep.advice import Advice, commands, go_on
 from sweep.dataspec import SOURCES
-from sweep.results import Best, Study
+from sweep.results import Study
 from sweep.space import distributions
 from sweep.spec import direction
 from sweep.store import Location
+from sweep.trial import Trial
 
 
 def print_summary(study: Study, file: Path | None = None) -> None:
@@ -49,7 +50,7 @@ def print_summary(study: Study, file: Path | None = None) -> None:
     _print_next(console, study, found, file)
 
 
-def _winner(study: Study, best: Best) -> list[tuple[str, str]]:
+def _winner(study: Study, best: Trial) -> list[tuple[str, str]]:
     metric = study.spec.train.metric
     rows = [
         ("best trial", str(best.number)),
@@ -71,11 +72,11 @@ def _winner(study: Study, best: Best) -> list[tuple[str, str]]:
     return rows
 
 
-def _error(best: Best) -> str:
+def _error(best: Trial) -> str:
     return "" if best.standard_error is None else f" ± {best.standard_error:.4f}"
 
 
-def _interval(best: Best) -> str:
+def _interval(best: Trial) -> str:
     if best.interval is None:
         return ""
     low, high = best.interval

@@ -50,22 +50,34 @@ class Preprocessing:
     @property
     def features(self) -> list[str]:
         """The names of a network's inputs."""
+        return [name for name, _ in self._features]
+
+    @property
+    def origins(self) -> list[str]:
+        """The raw column that each of a network's inputs is made of."""
+        return [column for _, column in self._features]
+
+    @property
+    def _features(self) -> list[tuple[str, str]]:
         measured = [
-            f"{each.name}, days" if each.kind == "date" else each.name
+            (f"{each.name}, days" if each.kind == "date" else each.name, each.name)
             for each in self.reading.measured
         ]
         gaps = zip(self.reading.measured, self.measures.gaps, strict=True)
-        missing = [f"{each.name} is missing" for each, gap in gaps if gap]
+        missing = [(f"{each.name} is missing", each.name) for each, gap in gaps if gap]
         return measured + missing + self.reading.cycled + self.reading.indicated
 
     def frame(self, x: pd.DataFrame | ArrayLike) -> pd.DataFrame:
         """Raw rows as a table of the columns that are read; ValueError if any are missing.
 
-        Those of a frame are found by name. Those of an array (rows, columns) are the features of
-        the data in its order, those that are dropped included.
+        Those of a frame, or of an Arrow table such as Polars's, are found by name. Those of an
+        array (rows, columns) are the features of the data in its order, those that are dropped
+        included.
         """
         if not isinstance(x, pd.DataFrame):
-            return self._named(np.asarray(x))
+            if not hasattr(x, "__arrow_c_stream__"):
+                return self._named(np.asarray(x))
+            x = pd.DataFrame.from_arrow(x)
         needed = self.reading.needed
         if missing := [name for name in needed if name not in x.columns]:
             names = ", ".join(map(repr, missing[:12])) + (", ..." if len(missing) > 12 else "")

@@ -14,11 +14,14 @@ from sweep.datasets.values import Floats, numbers, texts
 
 CYCLES = {"month": 12, "weekday": 7, "hour": 24}
 """What of a date comes round again, and how many there are."""
+IN_WORDS = "words"
+"""The form of a boolean column that holds texts; one of numbers or truths has none."""
 
 
 @dataclass(frozen=True, slots=True)
 class Input:
-    """A raw column and its kind; of a date also its format, and which cycles it goes through."""
+    """A raw column and its kind; of a date also its format, and which cycles it goes through; of
+    a boolean, whether it is written in WORDS."""
 
     name: str
     kind: str
@@ -74,23 +77,28 @@ class Reading:
         return self.scaled + self._of("boolean")
 
     @property
-    def cycled(self) -> list[str]:
-        """The names of the columns of `cycles`."""
+    def cycled(self) -> list[tuple[str, str]]:
+        """The names of the columns of `cycles`, each with that of its date."""
         return [
-            f"{each.name}, {part} of {cycle}"
+            (f"{each.name}, {part} of {cycle}", each.name)
             for each in self._of("date")
             for cycle in each.cycles
             for part in ("sine", "cosine")
         ]
 
     @property
-    def indicated(self) -> list[str]:
-        """The names of the columns of `one_hot`."""
+    def indicated(self) -> list[tuple[str, str]]:
+        """The names of the columns of `one_hot`, each with that of its raw column."""
         return [
-            f"{each.name} = {name}"
-            for each in self._one_hot
-            for name in self.categories[each.name].names
+            (f"{each} = {name}", each)
+            for each in self.indicating
+            for name in self.categories[each].names
         ]
+
+    @property
+    def indicating(self) -> list[str]:
+        """The raw columns that `one_hot` is of."""
+        return list(self.categories) if self.encoding == "one_hot" else []
 
     def measure(self, each: Input, frame: pd.DataFrame) -> Floats:
         """One measured column (rows,); values.Odd where a value is of another kind."""
@@ -116,9 +124,9 @@ class Reading:
 
     def one_hot(self, frame: pd.DataFrame) -> Iterator[NDArray[np.float32]]:
         """(rows, names) of each categorical column: 1 for its category."""
-        for each in self._one_hot:
-            codes, different = texts(frame[each.name])
-            yield self.categories[each.name].one_hot(different)[codes]
+        for each in self.indicating:
+            codes, different = texts(frame[each])
+            yield self.categories[each].one_hot(different)[codes]
 
     def unseen(self, frame: pd.DataFrame) -> dict[str, int]:
         """How many rows have a category that training had not, of each column that has any."""
@@ -160,12 +168,10 @@ class Reading:
     def _of(self, kind: str) -> list[Input]:
         return [each for each in self.inputs if each.kind == kind]
 
-    @property
-    def _one_hot(self) -> list[Input]:
-        return self._of("categorical") if self.encoding == "one_hot" else []
-
 
 def _input(column: Column, train: pd.DataFrame) -> Input:
+    if column.kind == "boolean" and pd.api.types.is_string_dtype(train[column.name].dtype):
+        return Input(column.name, column.kind, IN_WORDS)
     if column.kind != "date":
         return Input(column.name, column.kind)
     days = numbers(train[column.name], "date", column.format)

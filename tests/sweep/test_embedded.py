@@ -89,8 +89,8 @@ def test_the_winner_is_kept_with_its_embedding(tmp_path, path, embedding, source
     dataset, _ = datasets.load(spec.data)
     model = study.best.model
     assert model.embedding.name == embedding
-    assert model.score(dataset, dataset.validation) == study.best.value
-    assert model.score(dataset, dataset.test) == study.best.test
+    assert model.evaluate(dataset, dataset.validation) == study.best.value
+    assert model.evaluate(dataset, dataset.test) == study.best.test
     model.save(tmp_path / "copy.npz")
     copy = Model.load(tmp_path / "copy.npz")
     raw = load_diabetes() if regression else load_iris()
@@ -98,7 +98,7 @@ def test_the_winner_is_kept_with_its_embedding(tmp_path, path, embedding, source
     order = datasets.split(spec.data, len(raw.data), None if regression else raw.target)
     test = order[2]
     if regression:
-        error = np.sqrt(np.mean((copy.predict(raw.data[test])[:, 0] - raw.target[test]) ** 2))
+        error = np.sqrt(np.mean((copy.predict(raw.data[test]) - raw.target[test]) ** 2))
         assert error == pytest.approx(study.best.test, rel=1e-5)
     else:
         labels = raw.target_names[raw.target[test]]

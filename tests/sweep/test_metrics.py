@@ -85,7 +85,7 @@ def test_trials_stop_early_by_the_area(tmp_path, path):
         assert row["value"] == curve.max()
         assert len(curve) == curve.argmax() + 1 + 3
     dataset, _ = datasets.load(asked.data)
-    assert study.best.model.score(dataset, dataset.validation) == study.best.value
+    assert study.best.model.evaluate(dataset, dataset.validation) == study.best.value
     assert study.fingerprint == finish(asked, tmp_path / "again.db").fingerprint
 
 

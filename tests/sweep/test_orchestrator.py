@@ -58,8 +58,8 @@ def test_a_study_comes_to_a_winner_with_a_test_score(tmp_path, path):
     assert study.state == "complete"
     assert sum(study.counts.values()) == 24
     assert best.value == study.trials.loc[study.trials["state"] == "COMPLETE", "value"].max()
-    assert best.test == best.model.score(dataset, dataset.test)
-    assert best.value == best.model.score(dataset, dataset.validation)
+    assert best.test == best.model.evaluate(dataset, dataset.test)
+    assert best.value == best.model.evaluate(dataset, dataset.validation)
     assert best.test > 0.8
     folder = artifacts(path, spec.name)
     assert list(folder.iterdir()) == [model_file(folder, best.number)]
@@ -277,7 +277,7 @@ def test_models_of_a_deleted_record_are_not_taken_for_the_new_ones(tmp_path, pat
     path.unlink()
     study = finish(small(tmp_path, seed=5), path)
     dataset, _ = datasets.load(study.spec.data)
-    assert study.best.value == study.best.model.score(dataset, dataset.validation)
+    assert study.best.value == study.best.model.evaluate(dataset, dataset.validation)
     assert len(list(study.best.file.parent.iterdir())) == 1
 
 
@@ -287,7 +287,7 @@ def test_stores_in_one_folder_keep_their_models_apart(tmp_path):
     studies = [finish(small(tmp_path, seed=seed), path) for seed, path in enumerate(paths)]
     for study in studies:
         dataset, _ = datasets.load(study.spec.data)
-        assert study.best.value == study.best.model.score(dataset, dataset.validation)
+        assert study.best.value == study.best.model.evaluate(dataset, dataset.validation)
 
 
 def test_a_complete_study_whose_weights_are_gone_gets_them_again(tmp_path, path):

@@ -107,7 +107,7 @@ def test_from_file_to_file(run, studies, tmp_path):
     out = pd.read_csv(tmp_path / "out.csv", dtype={"id": str})
     assert list(out.columns) == ["price", "id", "prediction"]
     assert out["id"].tolist() == new["id"].tolist()
-    expected = model_of(studies["price"]).predict(new)[:, 0]
+    expected = model_of(studies["price"]).predict(new)
     np.testing.assert_allclose(out["prediction"], expected, rtol=1e-6)
     residual = ((new["price"] - expected) ** 2).sum()
     r2 = 1 - residual / ((new["price"] - new["price"].mean()) ** 2).sum()
@@ -183,7 +183,7 @@ def test_any_trial(run, studies, tmp_path):
     assert f"training trial {other} again" in done.stderr
     dataset, _ = datasets.load(study.spec.data)
     value = study.trials.set_index("number").loc[other, "value"]
-    assert study.model(int(other)).score(dataset, dataset.validation) == value
+    assert study.trial(int(other)).model.evaluate(dataset, dataset.validation) == value
 
 
 @pytest.mark.parametrize(
@@ -343,6 +343,6 @@ def test_blocks_of_a_large_file(studies, tmp_path, monkeypatch):
     assert len(parts) > 3
     out = pd.concat(parts)
     assert out.index.tolist() == list(range(300))
-    np.testing.assert_allclose(out["prediction"], model.predict(new)[:, 0], rtol=1e-6)
+    np.testing.assert_allclose(out["prediction"], model.predict(new), rtol=1e-6)
     expected = model.score_of(model.outputs(new), model.preprocessing.target.encode(new))
     assert np.isclose(seen.score(model), expected)

@@ -379,7 +379,7 @@ def test_trials_end_early_with_their_best_epoch(tmp_path, path, pruner):
     best = epochs.groupby("trial")["validation_metric"].min()
     assert (complete["value"].to_numpy() == best[complete["number"]].to_numpy()).all()
     dataset, _ = datasets.load(spec.data)
-    assert study.best.model.score(dataset, dataset.validation) == study.best.value
+    assert study.best.model.evaluate(dataset, dataset.validation) == study.best.value
     assert len(checked("small", path, 2)) == 3
     assert study.fingerprint == finish(spec, tmp_path / "again.db").fingerprint
 
