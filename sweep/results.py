@@ -5,7 +5,7 @@ import warnings
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
@@ -20,6 +20,9 @@ from sweep.retrain import retrain
 from sweep.space import active
 from sweep.store import HEAD, Location, Row, Store, artifacts, locate
 from trainer.archive import ArchiveError
+
+if TYPE_CHECKING:
+    from sweep.plots import Plots
 
 
 @dataclass(frozen=True)
@@ -87,6 +90,13 @@ class Study(Recorded):
             violations=self._violations(row),
             file=model_file(artifacts(self.place, self.name), row["number"]),
         )
+
+    @property
+    def plot(self) -> "Plots":
+        """The figures of the study: `study.plot.curves()`, `study.plot.slice()`, ..."""
+        from sweep.plots import Plots  # plotly takes a second
+
+        return Plots(self)
 
     def model(self, number: int) -> Model:
         """The model of any trial, trained again as far as it was; SweepError if it cannot be."""
