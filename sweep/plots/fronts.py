@@ -69,4 +69,4 @@ def _pointed(axis: Any) -> None:
     """Say which way is better."""
     if name := axis.title.text:
         better = "higher" if direction(name) == "maximize" else "lower"
-        axis.title.text = f"{name} ({better} is better)"
+        axis.title.text = f"{name}<br>({better} is better)"

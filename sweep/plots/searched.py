@@ -9,8 +9,8 @@ import plotly.graph_objects as go
 from optuna.visualization import plot_contour, plot_parallel_coordinate, plot_rank, plot_slice
 
 from sweep.errors import UsageError
+from sweep.plots.as_optuna import as_optuna, draw, is_log, is_numeric
 from sweep.plots.panels import corner, grid
-from sweep.plots.rebuilt import draw, is_log, is_numeric, rebuilt
 from sweep.plots.shown import CROWD, chosen, complete, evenly, hovers, parameters, points, tried
 from sweep.plots.style import (
     DARK,
@@ -76,7 +76,7 @@ def slice(study: Recorded, params: Sequence[str] | None = None) -> go.Figure:
     worst = _worst(study, ended["objective"], shown)
     # What diverged has no value, and is drawn where the worst are.
     drawn = rows.assign(objective=rows["objective"].fillna(worst))
-    optunas = rebuilt(study, drawn, drawn["objective"])
+    optunas = as_optuna(study, drawn, drawn["objective"])
 
     def panel(name: str) -> tuple[Sequence[Any], dict[str, Any]]:
         one = draw(plot_slice, optunas, [name])
@@ -114,7 +114,7 @@ def parallel(study: Recorded, params: Sequence[str] | None = None) -> go.Figure:
     rows = rows.sort_values("objective", ascending=study.direction == "maximize", kind="stable")
     is_best = rows["kind"] == "best"
     best_last = pd.concat([rows[~is_best], rows[is_best]])
-    optunas = rebuilt(study, best_last, best_last["objective"])
+    optunas = as_optuna(study, best_last, best_last["objective"])
     objective = study.spec.objectives[0]
     figure = draw(plot_parallel_coordinate, optunas, names, target_name=objective)
     texts = hovers(study, best_last)
@@ -154,7 +154,7 @@ def contour(study: Recorded, params: Sequence[str] | None = None) -> go.Figure:
     done = complete(study, trials)
     names, note = _most(study, done, params, PAIRED, fewest=2)
     shown = shown_range(done["objective"], study.direction)
-    snapped = rebuilt(study, _snapped(study, done), done["objective"])
+    snapped = as_optuna(study, _snapped(study, done), done["objective"])
     dots = evenly(done, SPOTS)
     values = {name: _along(done, name) for name in names}
 
@@ -196,7 +196,7 @@ def rank(study: Recorded, params: Sequence[str] | None = None) -> go.Figure:
     names, note = _most(study, ended, params, PAIRED, fewest=2)
     ended = ended.assign(better=_better(study, ended))
     rows = evenly(ended, DOTS, "better").sort_values("better", kind="stable")
-    optunas = rebuilt(study, rows, rows["better"], "maximize")
+    optunas = as_optuna(study, rows, rows["better"], "maximize")
     texts = pd.Series(hovers(study, rows), index=rows.index, dtype=object)
     values = {name: _along(rows, name) for name in names}
 

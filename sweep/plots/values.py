@@ -8,8 +8,8 @@ import plotly.graph_objects as go
 from optuna.visualization import plot_edf, plot_optimization_history
 
 from sweep.errors import UsageError
+from sweep.plots.as_optuna import as_optuna, draw
 from sweep.plots.clock import clock
-from sweep.plots.rebuilt import draw, rebuilt
 from sweep.plots.shown import complete, points, tried
 from sweep.plots.style import DARK, MIDDLE, beyond, dressed, shown_range
 from sweep.recorded import Recorded
@@ -33,7 +33,7 @@ def history(study: Recorded, x: Order = "trial") -> go.Figure:
     shown = shown_range(values["objective"], study.direction)
     figure = go.Figure(points(study, values, values["x"], values["objective"]))
     if len(feasible):
-        optunas = rebuilt(study, feasible, feasible["objective"])
+        optunas = as_optuna(study, feasible, feasible["objective"])
         steps = draw(plot_optimization_history, optunas).data[1]
         at = [*feasible["x"], ordered["x"].max()]
         best = [*steps.y, steps.y[-1]]
@@ -57,7 +57,7 @@ def edf(study: Recorded) -> go.Figure:
     if len(valued) > len(done):
         groups.append(("complete or pruned, at the last epoch", valued))
     optunas = [
-        rebuilt(study, rows[["number"]], _within(rows["objective"], shown)) for _, rows in groups
+        as_optuna(study, rows[["number"]], _within(rows["objective"], shown)) for _, rows in groups
     ]
     figure = draw(plot_edf, optunas)
     looks: Any = ({"color": DARK, "width": 2.5}, {"color": MIDDLE, "width": 2, "dash": "dash"})

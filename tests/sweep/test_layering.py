@@ -154,7 +154,7 @@ ORDER = [
     "sweep.plots.style",
     "sweep.plots.shown",
     "sweep.plots.clock",
-    "sweep.plots.rebuilt",
+    "sweep.plots.as_optuna",
     "sweep.plots.panels",
     "sweep.plots.values",
     "sweep.plots.learning",
@@ -208,7 +208,7 @@ ONLY = {
         "sweep.tables",
         "sweep.recorded",
         "sweep.results",
-        *(f"sweep.plots.{module}" for module in ("rebuilt", "searched", "values")),
+        *(f"sweep.plots.{module}" for module in ("as_optuna", "searched", "values")),
     },
     "sqlalchemy": {module for module in ORDER if module.startswith("sweep.store.")},
     "pandas": {

@@ -470,8 +470,8 @@ def test_the_front_is_that_of_the_study(study):
     columns = ["values_accuracy", "values_parameters"]
     assert {*map(tuple, front[columns].to_numpy())} <= {*marked}
     assert points_of(figure) == sorted(map(tuple, its.trials[columns].to_numpy()))
-    assert figure.layout.xaxis.title.text == "accuracy (higher is better)"
-    assert figure.layout.yaxis.title.text == "parameters (lower is better)"
+    assert figure.layout.xaxis.title.text == "accuracy<br>(higher is better)"
+    assert figure.layout.yaxis.title.text == "parameters<br>(lower is better)"
     with pytest.raises(UsageError, match="name two or more of accuracy, parameters"):
         its.plot.pareto(["accuracy", "loss"])
 

@@ -21,7 +21,7 @@ from sweep.recorded import Recorded
 from sweep.space import distributions
 
 
-def rebuilt(
+def as_optuna(
     study: Recorded,
     trials: pd.DataFrame,
     values: "pd.Series[Any]",
