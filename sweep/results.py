@@ -3,7 +3,7 @@
 import os
 import warnings
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
@@ -19,6 +19,9 @@ from sweep.space import active
 from sweep.store import HEAD, Location, Row, Store, artifacts, locate
 from sweep.trial import Trial
 
+if TYPE_CHECKING:
+    from sweep.plots import Plots
+
 
 class Study(Recorded):
     """A study, and what can be done with its results."""
@@ -31,6 +34,13 @@ class Study(Recorded):
         if row is None:
             raise SweepError(f"study {self.name!r} has no complete trial yet: {self!r}")
         return self._trial(row)
+
+    @property
+    def plot(self) -> "Plots":
+        """The figures of the study: `study.plot.curves()`, `study.plot.slice()`, ..."""
+        from sweep.plots import Plots  # plotly takes a second
+
+        return Plots(self)
 
     def trial(self, number: int) -> Trial:
         """A trial: its parameters, curves, diagnosis and model; UsageError if there is none."""

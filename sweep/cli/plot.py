@@ -15,12 +15,17 @@ class Kind(StrEnum):
     """The plots there are; sweep.plots.PLOTS draws them, and takes seconds to import."""
 
     history = "history"
+    curves = "curves"
+    rungs = "rungs"
     importances = "importances"
     slice = "slice"
     parallel = "parallel"
     contour = "contour"
-    curves = "curves"
+    rank = "rank"
+    edf = "edf"
     timeline = "timeline"
+    ledger = "ledger"
+    decision_order = "decision_order"
     pareto = "pareto"
 
 
@@ -51,8 +56,8 @@ def plot(
 ) -> None:
     """Write the figures of a study as pages that need no network, and index.html with all of them.
 
-    The values in order and over each parameter, what mattered, learning curves, which worker did
-    what when, and the Pareto front of a study with several objectives.
+    The values in order and over each parameter, what mattered, learning curves, who survived which
+    rung, where the time went, and the Pareto front of a study with several objectives.
 
     Example: sweep plot digits history curves --to figures --png
     """

@@ -10,7 +10,7 @@ import pytest
 from sklearn.datasets import load_diabetes, load_iris
 
 import sweep
-from sweep import plots, studyfile
+from sweep import studyfile
 from sweep.errors import StudyNotFound, SweepError, UsageError
 from sweep.loop import Opened
 from sweep.results import load
@@ -184,22 +184,6 @@ def test_a_study_that_is_not_there_is_an_error(study, tmp_path):
         sweep.load("small", tmp_path / "none.db")
     with pytest.raises(StudyNotFound, match="there: small"):
         sweep.load("large", study.place)
-
-
-@pytest.mark.parametrize("plot", [plots.curves, plots.history, plots.slice, plots.parallel])
-def test_figures_show_the_study(study, plot):
-    """Each figure has data and axes that are named."""
-    figure = plot(study)
-    assert len(figure.data) > 0
-    assert figure.layout.title.text
-
-
-def test_curves_show_every_trial_and_put_the_best_on_top(study):
-    """The points of the figure are the epochs of the record; the last line is the best trial's."""
-    figure = plots.curves(study)
-    points = sum(y is not None for trace in figure.data for y in trace.y)
-    assert points == len(study.epochs)
-    assert figure.data[-1].name == f"best: trial {study.best.number}"
 
 
 def test_importing_sweep_is_cheap():
