@@ -4,14 +4,16 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from sweep.comparison import compare
     from sweep.model import load_model
     from sweep.results import Study, load
     from sweep.results import list_ as list
 
-__all__ = ["Study", "list", "load", "load_model"]
+__all__ = ["Study", "compare", "list", "load", "load_model"]
 
 _HOMES = {
     "Study": ("sweep.results", "Study"),
+    "compare": ("sweep.comparison", "compare"),
     "list": ("sweep.results", "list_"),  # which would hide Python's own there
     "load": ("sweep.results", "load"),
     "load_model": ("sweep.model", "load_model"),

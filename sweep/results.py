@@ -21,6 +21,8 @@ from sweep.trial import Trial
 
 if TYPE_CHECKING:
     from sweep.plots import Plots
+    from sweep.replay import Replay
+    from sweep.strategies import Strategies
 
 
 class Study(Recorded):
@@ -59,6 +61,24 @@ class Study(Recorded):
         best = self.best.record() if self.leader is not None else None
         trials, advised = self.trials, self.advice()
         return card(self.spec, self.state, self.counts, trials, self.top(5), best, advised)
+
+    def replay(self, **search: Any) -> "Replay":
+        """What the study would have come to with other keys of its [search], such as
+        sampler="random", pruner="none" or workers=64: its decisions over the recorded curves,
+        without training. Of trainings that are not recorded a surrogate predicts the curves.
+
+        UsageError for keys that cannot be replayed and for a record that is too thin.
+        """
+        from sweep.replay import replay  # scikit-learn's trees and plotly take long to import
+
+        return replay(self, **search)
+
+    def strategies(self, **search: Any) -> "Strategies":
+        """`replay` for every combination of the lists sampler, pruner and workers, each over so
+        many `seeds`: strategies(sampler=["random", "tpe"], seeds=5)."""
+        from sweep.strategies import strategies
+
+        return strategies(self, **search)
 
     def summary(self) -> dict[str, Any]:
         """The study in JSON values: what `sweep show --json` prints."""
