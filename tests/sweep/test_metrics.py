@@ -39,7 +39,8 @@ def response(study: Study, name: str, rows: np.ndarray) -> np.ndarray:
     model, method = study.best.model, METRICS[name].response_method
     assert isinstance(model, Model)
     if method == "predict":
-        return model.predict(rows)
+        predicted = model.predict(rows)
+        return predicted[:, np.newaxis] if predicted.dtype.kind == "f" else predicted
     # Without a decision function, the probability of class 1 ranks the rows.
     probabilities = model.predict_proba(rows)
     return probabilities if method == "predict_proba" else probabilities[:, 1]
