@@ -397,7 +397,7 @@ def test_the_ledger_is_the_ledger(study):
     training, loading, rest, parts = figure.data
     assert [*parts.x][::-1] == [*found.total]
     assert training.x[0] + loading.x[0] + rest.x[0] == pytest.approx(found.cpu_seconds)
-    assert training.text == f"{found.share:.1%}"
+    assert f"{found.share:.1%} of " in figure.layout.title.subtitle.text
 
 
 def test_the_timeline_is_that_of_the_attempts(study):
