@@ -630,6 +630,9 @@ def test_a_part_of_the_trials_is_an_even_one(large):
     assert (done["objective"].min(), done["objective"].max()) == (whole.min(), whole.max())
     assert done["objective"].median() == pytest.approx(whole.median(), abs=0.03)
     assert evenly(trials, 20_000) is trials
+    left_out = trials.index.difference(part.index)[5000]
+    other = trials.assign(kind=trials["kind"].mask(trials.index == left_out, "best"))
+    assert left_out in evenly(other, 100).index, "the best one, wherever it stands"
 
 
 # Studies that are not at their end.
