@@ -176,6 +176,18 @@ def test_what_cannot_be_written_leaves_nothing(study, export, tmp_path, monkeypa
         patched.setattr(shutil, "copyfile", full)
         with pytest.raises(UsageError, match="No space left"):
             study.to_parquet(export)
+    refused, rename = [], Path.rename
+
+    def refuses_once(path, target):
+        if target == export and not refused:
+            refused.append(path)
+            raise OSError(13, "Permission denied")
+        return rename(path, target)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "rename", refuses_once)
+        with pytest.raises(UsageError, match="Permission denied"):
+            study.to_parquet(export)
     assert contents(export) == before
     assert [path.name for path in tmp_path.iterdir()] == ["export"]
     with pytest.raises(UsageError, match="cannot write"):
