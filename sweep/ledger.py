@@ -115,9 +115,16 @@ def _seconds(frame: pd.DataFrame, begin: str, end: str) -> "pd.Series[float]":
 def _waiting(attempts: pd.DataFrame, events: pd.DataFrame) -> "pd.Series[float]":
     """Seconds from when a segment's report was there to when it was decided."""
     decided = events[events["epoch"].notna()].drop_duplicates(["trial", "epoch"])
-    times = decided.set_index(["trial", "epoch"])["time"]
-    keys = pd.MultiIndex.from_frame(attempts[["trial", "until"]], names=["trial", "epoch"])
-    then = times.reindex(keys).set_axis(attempts.index)
+    decided = decided[["trial", "epoch", "time"]].astype({"trial": "int64", "epoch": "int64"})
+    # One that ended before its rung, diverged or by patience, is decided at the epoch that it had.
+    found = pd.merge_asof(
+        attempts[["trial", "start", "until"]].reset_index().sort_values("until", kind="stable"),
+        decided.sort_values("epoch", kind="stable"),
+        left_on="until",
+        right_on="epoch",
+        by="trial",
+    ).set_index("index")
+    then = found["time"].where(found["epoch"] > found["start"]).reindex(attempts.index)
     seconds = (then - attempts["received"]).dt.total_seconds().clip(lower=0)
     return seconds.where(attempts["accepted"])
 

@@ -179,6 +179,20 @@ def test_failures_are_what_diverged_or_failed(study, tmp_path):
         assert told in text.splitlines()[-1]
 
 
+def test_the_ledger_knows_how_long_what_ended_early_waited(tmp_path):
+    """A segment that diverged before its rung waited for its turn as any other."""
+    text = SMALL.replace("high = 1.0", "high = 1e6").replace("[space]", "[space]\npatience = 2")
+    study = finish(small(tmp_path, text, pruner="none"), tmp_path / "sweep.db")
+    attempts, segments = study.attempts, study.segments
+    keys = ["trial", "replicate", "start", "until"]
+    decided = segments.merge(attempts[attempts["accepted"]][[*keys, "received"]], on=keys)
+    assert (decided["epoch"] < decided["until"]).any(), "or there is nothing to see"
+    waited = (decided["decided"] - decided["received"]).dt.total_seconds().clip(lower=0)
+    expected = waited.groupby(decided["trial"]).sum()
+    found = study.ledger.trials.set_index("trial")["waiting"]
+    assert_series_equal(found, expected, check_names=False)
+
+
 @pytest.mark.parametrize("seed", range(0, 60, 4))
 def test_segments_tell_what_was_decided_on_unlucky_days(seed, tmp_path):
     """Whatever befell a study, with kills, faults, promotions and replicates: each segment that
