@@ -80,8 +80,8 @@ def _rivals(rivals: Sequence[Row]) -> str:
 
 def _luck(row: Row, first: Row) -> str:
     """What the search's own winner comes to."""
-    too = " too," if row is first else ""
-    said = f"Trial {row['trial']} won the search{too} with {_number(row['original'])} and comes to "
+    won = "also won" if row is first else "won"
+    said = f"Trial {row['trial']} {won} the search with {_number(row['original'])} and comes to "
     said += _number(row["mean"])
     if row["optimism"] > 0:
         return f"{said}: {_number(row['optimism'])} of that was luck."

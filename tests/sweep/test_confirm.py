@@ -528,6 +528,15 @@ def test_a_study_that_begins_anew_forgets(folder):
         assert store.confirmations(1) == store.retrainings(1) == []
 
 
+def test_an_export_has_it_all(folder, whole):
+    """A folder that the study was exported to has the confirmation and its network."""
+    study = load("small", folder / "sweep.db")
+    study.confirm(**ARGUMENTS, backend="serial")
+    study.to_parquet(folder / "exported")
+    study.to_parquet(folder / "exported")  # in the place of its own
+    assert same(load(folder / "exported").confirmation, whole.confirmation)
+
+
 def test_it_reads_well(whole):
     """Text, HTML and repr say who won, by how much, and how lucky the search was."""
     found = whole.confirmation
@@ -557,6 +566,11 @@ def test_the_command(call, tmp_path):
     assert "confirmed" in shown
     assert "sweep confirm small" not in shown
     assert "confirmed" in call("best", "small").out
+    rows = "sepal length (cm),sepal width (cm),petal length (cm),petal width (cm)\n6,3,5,2\n"
+    (tmp_path / "new.csv").write_text(rows)
+    predict = ("predict", "small", "--input", "new.csv", "--confirmed")
+    assert call(*predict).out == "prediction\nvirginica\n"
+    assert call(*predict, "--trial", "3").status == 2
     assert call("confirm", "small", "--seeds", "5", "--folds", "3").status == 2
     assert call("confirm", "other").status == 3
 
