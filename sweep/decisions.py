@@ -240,7 +240,7 @@ class _Fold:
         return Segment(
             trial=trial.number,
             config=trial.config,
-            seed=replicate_seed(spec.search.seed, trial, replicate),
+            seed=replicate_seed(spec.search.seed, trial.number, trial.seed, replicate),
             start=stage.start,
             until=stage.until,
             replicate=replicate,
@@ -297,9 +297,9 @@ def seeds(study_seed: int, number: int) -> tuple[int, int]:
     return int(training), int(proposal)
 
 
-def replicate_seed(study_seed: int, trial: Trial, replicate: int) -> int:
+def replicate_seed(study_seed: int, number: int, seed: int, replicate: int) -> int:
     """The seed of one of a trial's trainings; the first has the trial's."""
     if replicate == 0:
-        return trial.seed
-    words = np.random.SeedSequence((study_seed, trial.number, replicate)).generate_state(1)
+        return seed
+    words = np.random.SeedSequence((study_seed, number, replicate)).generate_state(1)
     return int(words[0])

@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import count
-from typing import Any
+from typing import Any, Protocol
 
 from sweep.backends import UNLIMITED, Backend, Beat, Limits, Report, Result, Segment
 from sweep.checkpoints import Checkpoints
@@ -24,6 +24,16 @@ AHEAD = 2
 
 PATIENCE = 0.2
 """Seconds to wait for a report before others get a turn: a stop is seen, the display goes on."""
+
+
+class Memory(Protocol):
+    """What is on record of segments."""
+
+    def recall(self, segment: Segment) -> Report | None:
+        """The report of a segment that came back before."""
+
+    def arrived(self, segment: Segment, attempt: Attempt) -> None:
+        """Something came back of a segment."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +71,7 @@ class Dispatch:
     """
 
     backend: Backend
-    journal: Journal
+    journal: Memory
     checkpoints: Checkpoints | None = None
     limits: Limits = UNLIMITED
     """Of each trial's replicate: the wall seconds of all its epochs, and memory."""
@@ -245,7 +255,7 @@ class Dispatch:
             return  # cancelled, or told twice
         self._sent.remove(segment)
         opened = self._open[segment]
-        if _may_end_otherwise(report, self.limits):
+        if may_end_otherwise(report, self.limits):
             opened.losses += 1
             if segment.trial in self._killed:
                 self._end(segment)
@@ -288,7 +298,7 @@ class Dispatch:
         self._seconds[segment.trial][segment.replicate, segment.until] = spent
 
 
-def _may_end_otherwise(report: Report, limits: Limits) -> bool:
+def may_end_otherwise(report: Report, limits: Limits) -> bool:
     """Whether a segment that brought nothing is worth another try.
 
     Memory that ran out under the study's own limit would run out again. A segment that was killed

@@ -64,7 +64,7 @@ def run(
     )
     final: dict[str, Any] = {"state": "stopped"}
     try:
-        with _heartbeat(store, lease):
+        with heartbeat(store, lease):
             if known is not None and known["state"] == "failed":
                 store.clear(lease)
             if not (recorded := store.count_trials(lease.study)):
@@ -105,16 +105,12 @@ def _carry_out(
 ) -> Generator[Event, None, dict[str, Any]]:
     """Run the study to its end, or until someone asks otherwise; how it is left."""
     folder = artifacts(store.place, spec.name)
-    megabytes = spec.train.memory_limit
-    limits = Limits(
-        seconds=spec.train.time_limit,
-        memory=None if megabytes is None else round(megabytes * 1e6),
-    )
+    limits = limits_of(spec)
     clock = Clock.start(spec, store.sessions(lease.study))
     with Checkpoints(folder / "checkpoints") as checkpoints:
-        dispatch = Dispatch(backend, Journal(store, lease), checkpoints, limits)
+        journal = Journal(store, lease)
+        dispatch = Dispatch(backend, journal, checkpoints, limits)
         while True:
-            journal = dispatch.journal
             winner = Winner(spec, *data, dispatch, folder)
             if not journal.proposed:  # those of an earlier study whose store was deleted
                 winner.remove_models()
@@ -138,12 +134,22 @@ def _carry_out(
             more = [name for name in CLOCKED if getattr(search, name) != getattr(before, name)]
             clock.spec = spec = spec.model_copy(update={"search": search})
             store.roll_back(lease, journal.full_step, studyfile.to_json(spec), more)
-            dispatch.go_on(Journal(store, lease))
-            yield Opened(spec, len(dispatch.journal.proposed))
+            journal = Journal(store, lease)
+            dispatch.go_on(journal)
+            yield Opened(spec, len(journal.proposed))
+
+
+def limits_of(spec: StudySpec) -> Limits:
+    """What a training of the study may use."""
+    megabytes = spec.train.memory_limit
+    return Limits(
+        seconds=spec.train.time_limit,
+        memory=None if megabytes is None else round(megabytes * 1e6),
+    )
 
 
 @contextmanager
-def _heartbeat(store: Store, lease: Lease) -> Iterator[None]:
+def heartbeat(store: Store, lease: Lease) -> Iterator[None]:
     """Renew the lease while the study is in hand, however long a segment lasts."""
     done = threading.Event()
 

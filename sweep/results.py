@@ -9,9 +9,15 @@ import pandas as pd
 
 from sweep import tables
 from sweep.advice import Advice, advice
+from sweep.backends.portable import is_portable
+from sweep.backends.starting import start
 from sweep.card import card
+from sweep.confirmation import Confirmation, confirmations
+from sweep.confirming import Began, confirm
 from sweep.errors import StudyNotFound, SweepError, UsageError
+from sweep.leaders import key_of
 from sweep.model import model_file
+from sweep.noise import Noise, noise
 from sweep.overview import Overview, Unreadable, overviews
 from sweep.rebuilt import STATES
 from sweep.recorded import Recorded
@@ -50,6 +56,67 @@ class Study(Recorded):
         if row is None:
             raise UsageError(f"study {self.name!r} has no trial {number!r}; sweep show lists them")
         return self._trial(row)
+
+    def confirm(
+        self,
+        top: int = 10,
+        seeds: int = 20,
+        *,
+        folds: int | None = None,
+        backend: str = "ray",
+        cpus: int | None = None,
+        address: str = "local",
+        allow_code: bool = False,
+        take_over: bool = False,
+    ) -> Confirmation:
+        """Train the best `top` trials again on `seeds` fresh seeds, and say which is the best.
+
+        As `sweep confirm`: the same call goes on with one that was interrupted, and returns one
+        that is complete. `folds` has the rounds go through so many folds by turns. `backend` is
+        `ray`, on `cpus` or on the cluster at `address`, or `serial`. UsageError if it cannot be;
+        StudyLocked while a process runs the study.
+        """
+        if self.spec.portable and not is_portable():
+            raise UsageError(
+                f"study {self.name!r} is portable, and this process computes otherwise: run sweep "
+                f"confirm {self.name} in a terminal"
+            )
+        where: dict[str, Any] = {"cpus": cpus, "address": address, "portable": self.spec.portable}
+        with Store(self.place) as store:
+            events = confirm(
+                self.name,
+                store,
+                lambda datasets: start(backend, datasets, **where),
+                top=top,
+                seeds=seeds,
+                folds=folds,
+                allow_code=allow_code,
+                take_over=take_over,
+            )
+            number = next(event.number for event in events if isinstance(event, Began))
+            for _ in events:
+                pass
+        return next(each for each in self.confirmations if each.number == number)
+
+    @property
+    def confirmations(self) -> list[Confirmation]:
+        """Those that were begun, in order."""
+        with self._store() as store:
+            return confirmations(store, self.name, self.spec)
+
+    @property
+    def confirmation(self) -> Confirmation | None:
+        """The last that is complete, else the last that was begun; None if there is none."""
+        found = self.confirmations
+        complete = [each for each in found if each.state == "complete"]
+        return next(reversed(complete or found), None)
+
+    def noise(self) -> Noise:
+        """How much of the spread among the trials is the noise of their seeds, and so whether more
+        trials or more seeds would help; UsageError if too few trials are complete to say."""
+        counted = [row for each in self.confirmations for row in each.rows]
+        retrained = {key_of(row): row["value"] for row in counted if row["value"] is not None}
+        return noise(self.spec, self._trial_rows(), retrained)
 
     def advice(self) -> list[Advice]:
         """Whether more trials would help, whether the best lies beyond a range, why trials failed:
@@ -91,6 +158,7 @@ class Study(Recorded):
             "trials": counts,
             "budget": self.budget,
             "best": self.best.record() if "complete" in counts else None,
+            "confirmation": None if self.confirmation is None else self.confirmation.record(),
             "importances": self.importances,
             "advice": [each.record() for each in self.advice()],
             "fingerprint": self.fingerprint,

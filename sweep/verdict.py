@@ -87,14 +87,22 @@ def _final(
 ) -> dict[str, Any]:
     """Objectives and constraints of a complete trial."""
 
-    def measured(name: str) -> float:
-        return MEASURES[name](trial.config, shape) if name in MEASURES else float(known[name])
-
-    constraints = spec.search.constraints.items()
-    final = {"violations": tuple(bounds.violation(measured(name)) for name, bounds in constraints)}
+    constraints = spec.search.constraints
+    amounts = measures(tuple(constraints), trial.config, shape, known)
+    pairs = zip(constraints.values(), amounts, strict=True)
+    final = {"violations": tuple(bounds.violation(amount) for bounds, amount in pairs)}
     if len(spec.objectives) > 1:
-        final["values"] = tuple(measured(name) for name in spec.objectives)
+        final["values"] = measures(spec.objectives, trial.config, shape, known)
     return final
+
+
+def measures(
+    names: Sequence[str], config: Any, shape: Shape, known: Mapping[str, float]
+) -> tuple[float, ...]:
+    """Objectives or constraints: what follows from the configuration, and the metrics `known`."""
+    return tuple(
+        MEASURES[name](config, shape) if name in MEASURES else float(known[name]) for name in names
+    )
 
 
 def rank(

@@ -3,7 +3,9 @@
 from collections.abc import Generator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
+
+import numpy as np
 
 from sweep import verdict
 from sweep.backends import Segment, one_thread
@@ -61,13 +63,15 @@ class Winner:
         except (OSError, ArchiveError):
             model = self._save(trial, (yield from self._train_again(trial)))
         self.remove_models(but=trial)
-        if (test := self.dataset.test) is None:
+        if self.dataset.test is None:
             return {"best": trial.number}
-        with one_thread():
-            score = model.evaluate(self.dataset, test)
-            drawn = draws(len(test.y), self.spec.search.seed)
-            low, high = interval(model.evaluate_draws(self.dataset, test, drawn)) or (None, None)
-        return {"best": trial.number, "test": score, "test_low": low, "test_high": high}
+        found = tested(model, self.dataset, self.spec.search.seed)
+        return {
+            "best": trial.number,
+            "test": found.score,
+            "test_low": found.low,
+            "test_high": found.high,
+        }
 
     def remove_models(self, but: Trial | None = None) -> None:
         """Remove the models of the trials that were the best for a while."""
@@ -86,14 +90,42 @@ class Winner:
         return model
 
     def _train_again(self, trial: Trial) -> Generator[Tick, None, TrainState]:
-        segment = Segment(trial.number, trial.config, trial.seed, 0, self.spec.train.epochs)
-        for _ in range(ATTEMPTS):  # its node may be lost after it has reported
-            self.dispatch.compute(segment)
-            yield from self.dispatch.ticks(segment)
-            report = self.dispatch.take(segment)
-            if (state := self.dispatch.state(segment)) is not None:
-                return state
-        raise SweepError(
-            f"the weights of the winner, trial {trial.number}, were not on disk and could not be "
-            f"trained again ({report.outcome}); run the command again"
-        )
+        epochs = self.spec.train.epochs
+        segment = Segment(trial.number, trial.config, trial.seed, 0, epochs)
+        return (yield from train_again(segment, self.dispatch))
+
+
+def train_again(segment: Segment, dispatch: Dispatch) -> Generator[Tick, None, TrainState]:
+    """The state that a recorded segment reached, when its weights were not kept."""
+    for _ in range(ATTEMPTS):  # its node may be lost after it has reported
+        dispatch.compute(segment)
+        yield from dispatch.ticks(segment)
+        report = dispatch.take(segment)
+        if (state := dispatch.state(segment)) is not None:
+            return state
+    raise SweepError(
+        f"the weights of the winner, trial {segment.trial}, were not on disk and could not be "
+        f"trained again ({report.outcome}); run the command again"
+    )
+
+
+class Tested(NamedTuple):
+    """A score on the test rows, and how far it would move on others of their kind."""
+
+    score: float
+    low: float | None
+    """From here to `high` lie 95 % of the scores of resampled test rows."""
+    high: float | None
+    standard_error: float | None
+
+
+def tested(model: Model, dataset: Dataset, seed: int) -> Tested:
+    """The score on the test rows of a dataset that has some; `seed` is of the resampling."""
+    assert dataset.test is not None
+    with one_thread():
+        score = model.evaluate(dataset, dataset.test)
+        drawn = list(model.evaluate_draws(dataset, dataset.test, draws(len(dataset.test.y), seed)))
+    low, high = interval(drawn) or (None, None)
+    known = np.array(drawn)[np.isfinite(drawn)]
+    error = None if low is None else float(known.std(ddof=1))
+    return Tested(score, low, high, error)

@@ -10,6 +10,7 @@ from typer.core import TyperGroup
 
 from sweep.cli import (
     best,
+    confirm,
     control,
     doctor,
     init,
@@ -26,7 +27,7 @@ from sweep.cli.exits import FAILED, INTERRUPTED, MEANING
 from sweep.errors import SweepError
 
 COMMANDS: dict[str, tuple[Callable[..., Any], ...]] = {
-    "Run": (init.init, validate.validate, run.run, run.resume, predict.predict),
+    "Run": (init.init, validate.validate, run.run, run.resume, confirm.confirm, predict.predict),
     "Look": (
         look.list_,
         look.status,

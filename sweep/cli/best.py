@@ -45,6 +45,8 @@ def _print(study: "Study", found: "Trial", lines: list[str]) -> None:
         )
         rows.append((f"test {metric}", f"{found.test:.4f}{interval}"))
     rows += [(f"breaks {name}", f"by {by:.4g}") for name, by in found.violations.items()]
+    if (confirmed := study.confirmation) is not None and confirmed.winner is not None:
+        rows.append(("confirmed", confirmed.text))
     rows.append(("file", str(found.file) if found.file.is_file() else "none"))
     width = max(len(name) for name, _ in rows)
     for name, value in rows:

@@ -158,10 +158,11 @@ def _check_kill(record: "Store", study: "Row", trial: int) -> None:
 
 
 def is_held(study: "Row") -> bool:
-    """Whether a process runs a study."""
+    """Whether a process runs a study; one that confirms it does not heed requests."""
     from sweep.store import is_free
 
-    return not is_free(study["holder"], study["lease_expires"], study["now"])
+    is_free_now = is_free(study["holder"], study["lease_expires"], study["now"])
+    return study["state"] in ("running", "paused") and not is_free_now
 
 
 def _answer(record: "Store", name: str, number: int) -> str | None:

@@ -29,6 +29,9 @@ def predict(
     trial: Annotated[
         int | None, typer.Option(min=0, help="The trial whose model it is; the winner by default.")
     ] = None,
+    confirmed: Annotated[
+        bool, typer.Option("--confirmed", help="The network of the confirmed winner instead.")
+    ] = False,
     probabilities: Annotated[
         bool, typer.Option("--probabilities", help="A column for the probability of each class.")
     ] = False,
@@ -53,7 +56,7 @@ def predict(
     study = load(name, store)
     if output is not None:
         check_apart(output, {"the input": input, **study.files})
-    model = _model(study, trial)
+    model = _model(study, trial, confirmed)
     kinds, file = predictions.kinds(model), "the input" if input == STDIN else name_of(input)
     data = study.spec.data.model_copy(update={"source": input, "columns": kinds})
     blocks = files.blocks(
@@ -88,7 +91,17 @@ def _written(data: "DataSpec") -> str:
     return f"charset {data.charset}{delimiter}, decimal point {data.decimal!r}"
 
 
-def _model(study: "Study", trial: int | None) -> "Model":
+def _model(study: "Study", trial: int | None, confirmed: bool) -> "Model":
+    from sweep.errors import UsageError
+
+    if confirmed:
+        found = study.confirmation
+        if trial is not None or found is None or found.winner is None:
+            raise UsageError(
+                "--confirmed needs a study that is confirmed, and no --trial: sweep confirm "
+                f"{study.name} confirms it"
+            )
+        return found.model
     if trial is None:
         return study.best.model
     chosen = study.trial(trial)

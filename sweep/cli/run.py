@@ -126,16 +126,7 @@ def resume(
 
 
 def _carry_out(spec: "StudySpec", how: How, file: Path | None = None) -> None:
-    from sweep.errors import UsageError
-
-    if how.cpus is not None and (how.address != "local" or how.backend is Where.serial):
-        raise UsageError(
-            "--cpus (or SWEEP_CPUS) is for a local Ray: leave it out, or --address and --backend"
-        )
-    if spec.portable:
-        be_portable()
-    if how.allow_code:
-        sys.path.insert(0, str(Path.cwd()))  # the user's trainer is there, as for python -m
+    prepare(spec, how)
 
     # After the question was found to be sound: these take a second.
     from sweep import orchestrator
@@ -146,11 +137,11 @@ def _carry_out(spec: "StudySpec", how: How, file: Path | None = None) -> None:
 
     place = locate(how.store)
     stop = threading.Event()
-    with Store(place) as record, _stopping(stop) as listen:
+    with Store(place) as record, stopping(stop) as listen:
         events = orchestrator.run(
             spec,
             record,
-            lambda datasets: _start(spec, how, datasets, listen),
+            lambda datasets: start_backend(spec, how, datasets, listen),
             stop,
             allow_code=how.allow_code,
             take_over=how.take_over,
@@ -167,18 +158,30 @@ def _carry_out(spec: "StudySpec", how: How, file: Path | None = None) -> None:
         raise typer.Exit(status)
 
 
-def _start(
+def prepare(spec: "StudySpec", how: How) -> None:
+    """See that it can be computed so, and have this process fit for it."""
+    from sweep.errors import UsageError
+
+    if how.cpus is not None and (how.address != "local" or how.backend is Where.serial):
+        raise UsageError(
+            "--cpus (or SWEEP_CPUS) is for a local Ray: leave it out, or --address and --backend"
+        )
+    if spec.portable:
+        be_portable()
+    if how.allow_code:
+        sys.path.insert(0, str(Path.cwd()))  # the user's trainer is there, as for python -m
+
+
+def start_backend(
     spec: "StudySpec", how: How, datasets: "tuple[Dataset, ...]", listen: Callable[[], None]
 ) -> "Backend":
-    if how.backend is Where.serial:
-        from sweep.backends.serial import SerialBackend
+    from sweep.backends.starting import start
 
-        return SerialBackend(datasets)
-    from sweep.backends.ray import RayBackend
-
-    on_ray = RayBackend(datasets, cpus=how.cpus, address=how.address, portable=spec.portable)
+    backend = start(
+        how.backend.value, datasets, cpus=how.cpus, address=how.address, portable=spec.portable
+    )
     listen()  # again: Ray has taken the signals
-    return on_ray
+    return backend
 
 
 def be_portable() -> None:
@@ -191,8 +194,8 @@ def be_portable() -> None:
 
 
 @contextmanager
-def _stopping(stop: threading.Event) -> Iterator[Callable[[], None]]:
-    """The first Ctrl-C (or SIGTERM) asks the study to stop; the second interrupts."""
+def stopping(stop: threading.Event) -> Iterator[Callable[[], None]]:
+    """The first Ctrl-C (or SIGTERM) asks what runs to stop; the second interrupts."""
     numbers = (signal.SIGINT, signal.SIGTERM)
 
     def ask(number: int, frame: Any) -> None:

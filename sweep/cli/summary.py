@@ -62,6 +62,8 @@ def _winner(study: Study, best: Trial) -> list[tuple[str, str]]:
         rows.append(("Pareto front", f"{len(study.pareto)} trials, by {objectives}"))
     if best.test is not None:
         rows.append((f"test {metric}", f"{best.test:.4f}{_interval(best)}"))
+    if (found := study.confirmation) is not None:
+        rows.append(("confirmed", f"{found!r}" if found.winner is None else found.text))
     if shares := study.importances:
         texts = [f"{name} {share:.0%}" for name, share in shares.items() if share >= 0.005]
         rows.append(("what mattered", f"{', '.join(texts)} ({study.importances_basis})"))
@@ -100,6 +102,8 @@ def _print_next(console: Console, study: Study, found: list[Advice], file: Path 
         console.print("next:", style="dim")
         predict = "predict {} --input new.csv --output predictions.csv"
         offered = ["best {}", "show {}", "plot {}", "export {} --to trials.parquet"]
+        if "complete" in study.counts and study.confirmation is None:
+            offered.append("confirm {}")
         if study.spec.data.source not in SOURCES and study.spec.train.function is None:
             offered = [predict, *offered] if "complete" in study.counts else offered
         for command in offered:

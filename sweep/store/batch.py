@@ -15,9 +15,9 @@ Row = dict[str, Any]
 class Batch:
     """Rows without their study, which the lease names; rows of one kind have the same columns.
 
-    `started`, `epochs`, `attempts`, `events` (numbered as they are written) and `platforms` are new
-    rows; `decided` are columns of the trials that `trial` names; `answered` are the `id` of a
-    request and its `answer`.
+    `started`, `epochs`, `attempts`, `events` (numbered as they are written), `platforms` and
+    `retrainings` are new rows; `decided` are columns of the trials that `trial` names; `answered`
+    are the `id` of a request and its `answer`.
     """
 
     started: list[Row] = field(default_factory=list)
@@ -27,6 +27,7 @@ class Batch:
     events: list[Row] = field(default_factory=list)
     answered: list[Row] = field(default_factory=list)
     platforms: list[Row] = field(default_factory=list)
+    retrainings: list[Row] = field(default_factory=list)
 
     def __bool__(self) -> bool:
         return any(getattr(self, rows.name) for rows in fields(self))
@@ -38,6 +39,7 @@ class Batch:
             (schema.trials, self.started),
             (schema.attempts, self.attempts),
             (schema.events, self._numbered(connection, study)),
+            (schema.retrainings, self.retrainings),
         ):
             if rows:
                 connection.execute(insert(table), [{"study": study, **row} for row in rows])

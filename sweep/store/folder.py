@@ -91,8 +91,10 @@ def write(connection: Connection, study: int, name: str, models: Path, folder: P
             mine = schema.studies.c.id if table is schema.studies else table.c.study
             _write_table(connection, table, mine == study, folder, about)
     (folder / MODELS).mkdir()
-    for model in models.glob("trial-*.npz"):
-        shutil.copyfile(model, folder / MODELS / model.name)
+    for model in (*models.glob("trial-*.npz"), *models.glob("confirmation-*/trial-*.npz")):
+        copy = folder / MODELS / model.relative_to(models)
+        copy.parent.mkdir(exist_ok=True)
+        shutil.copyfile(model, copy)
     files = sorted(str(f.relative_to(folder)) for f in folder.rglob("*") if f.is_file())
     lines = [f"{_digest(folder / file)}  {file}\n" for file in files]
     (folder / SUMS).write_text("".join(lines))

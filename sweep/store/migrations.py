@@ -145,5 +145,33 @@ def _from_2(connection: Connection) -> None:
         connection.execute(text(f"ALTER TABLE studies ADD COLUMN {column}"))
 
 
-MIGRATIONS: dict[int, Callable[[Connection], None]] = {1: _from_1, 2: _from_2}
+def _from_3(connection: Connection) -> None:
+    """The confirmations of leaders, and their retrainings."""
+    kinds = {
+        "sqlite": {"REAL": "DOUBLE", "TIME": "DATETIME"},
+        "postgresql": {"REAL": "DOUBLE PRECISION", "TIME": "TIMESTAMP"},
+    }[connection.dialect.name]
+    for statement in _FROM_3.format(**kinds).split(";"):
+        connection.execute(text(statement))
+
+
+_FROM_3 = """
+CREATE TABLE confirmations (
+    study INTEGER NOT NULL, number INTEGER NOT NULL, question JSON NOT NULL,
+    state VARCHAR(16) NOT NULL, result JSON, version VARCHAR(32) NOT NULL,
+    datetime_start {TIME} NOT NULL, datetime_complete {TIME},
+    PRIMARY KEY (study, number), FOREIGN KEY (study) REFERENCES studies (id)
+);
+CREATE TABLE retrainings (
+    study INTEGER NOT NULL, trial INTEGER NOT NULL, folds INTEGER NOT NULL,
+    fold INTEGER NOT NULL, seed BIGINT NOT NULL, outcome VARCHAR(16) NOT NULL,
+    value {REAL}, measures JSON, epochs INTEGER NOT NULL, error TEXT,
+    seconds {REAL} NOT NULL, attempts INTEGER NOT NULL, node VARCHAR(255),
+    worker VARCHAR(64), platform JSON, datetime_start {TIME}, datetime_complete {TIME} NOT NULL,
+    PRIMARY KEY (study, trial, folds, fold, seed),
+    FOREIGN KEY (study, trial) REFERENCES trials (study, number)
+)
+"""
+
+MIGRATIONS: dict[int, Callable[[Connection], None]] = {1: _from_1, 2: _from_2, 3: _from_3}
 """From each schema to the next."""

@@ -165,6 +165,12 @@ class Reader:
     def platforms(self, study: int) -> list[Row]:
         return self._rows(schema.platforms, study, "id")
 
+    def confirmations(self, study: int) -> list[Row]:
+        return self._rows(schema.confirmations, study, "number")
+
+    def retrainings(self, study: int) -> list[Row]:
+        return self._rows(schema.retrainings, study, "trial", "folds", "fold", "seed")
+
     def requests(self, study: int) -> list[Row]:
         return self._rows(schema.requests, study, "id")
 

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from sqlalchemy import Connection, RowMapping, delete, insert, select, update
 
-from sweep.errors import StudyLocked
+from sweep.errors import StudyLocked, StudyNotFound
 from sweep.store import lease as leases
 from sweep.store import rollback, schema
 from sweep.store.batch import Batch, Row
@@ -60,25 +60,54 @@ class Store(Reader):
         Raises StudyLocked if it is held; `take_over` also takes a study whose holder is known to
         have left the database.
         """
-        claim, table = Claim.new(), schema.studies
         asked = {"spec": spec, "data_fingerprint": data_fingerprint, "version": version}
 
-        def once(connection: Connection) -> tuple[Lease, int]:
+        def create(connection: Connection) -> None:
             now = self._database.now()
-            query = select(table, now.label("now")).where(table.c.name == name).with_for_update()
+            times = {"datetime_created": now, "datetime_changed": now}
+            new = {"name": name, "state": "running", "token": 0}
+            connection.execute(insert(schema.studies).values(**new, **asked, **times))
+
+        return self._take(name, take_over, create, self._begin_session)
+
+    def hold(self, name: str, *, take_over: bool = False) -> Lease:
+        """Take the lease of a study to add to its record what is no part of the study: no session
+        begins, and its state stays as it is, where one whose process is gone is `stopped`.
+        Otherwise as `claim`, of a study that is there."""
+
+        def refuse(connection: Connection) -> None:
+            raise StudyNotFound(f"no study {name!r} in {self.place}")
+
+        def begin(connection: Connection, lease: Lease, claim: Claim) -> None:
+            table = schema.studies
+            lost = (table.c.id == lease.study) & table.c.state.in_(("running", "paused"))
+            connection.execute(update(table).where(lost).values(state="stopped"))
+
+        return self._take(name, take_over, refuse, begin)
+
+    def _take(
+        self,
+        name: str,
+        take_over: bool,
+        create: Callable[[Connection], None],
+        begin: Callable[[Connection, Lease, Claim], None],
+    ) -> Lease:
+        claim, table = Claim.new(), schema.studies
+
+        def once(connection: Connection) -> tuple[Lease, int]:
+            now = self._database.now().label("now")
+            query = select(table, now).where(table.c.name == name).with_for_update()
             connection.execute(select(schema.schema_version).with_for_update())  # one claim a time
             row = connection.execute(query).mappings().first()
             if row is None:
-                times = {"datetime_created": now, "datetime_changed": now}
-                connection.execute(
-                    insert(table).values(name=name, state="running", token=0, **asked, **times)
-                )
+                create(connection)
                 row = connection.execute(query).mappings().one()
             if row["holder"] == str(claim):  # all that was lost is the answer to the commit
                 return Lease(row["id"], name, row["token"], str(claim)), row["batch"]
             self._check_free(connection, row, take_over)
             lease = Lease(row["id"], name, row["token"] + 1, str(claim))
-            self._begin_session(connection, lease, claim, row["datetime_changed"])
+            self._hand_over(connection, lease, row["datetime_changed"])
+            begin(connection, lease, claim)
             return lease, row["batch"]
 
         lease, batch = self._write(once)
@@ -96,32 +125,33 @@ class Store(Reader):
             "or stop it there, and run the command again"
         )
 
-    def _begin_session(
-        self, connection: Connection, lease: Lease, claim: Claim, last_heard_of: datetime
-    ) -> None:
-        table, now = schema.sessions, self._database.now()
+    def _hand_over(self, connection: Connection, lease: Lease, last_heard_of: datetime) -> None:
+        table = schema.sessions
         left = (table.c.study == lease.study) & table.c.ended.is_(None)
         connection.execute(update(table).where(left).values(ended=last_heard_of, end="lost"))
-        connection.execute(
-            insert(table).values(
-                study=lease.study,
-                token=lease.token,
-                host=claim.holder.host,
-                pid=claim.holder.pid,
-                started=now,
-            )
-        )
         connection.execute(
             update(schema.studies)
             .where(schema.studies.c.id == lease.study)
             .values(
-                state="running",
                 holder=lease.holder,
                 token=lease.token,
                 lease_expires=self._database.now(leases.SECONDS),
-                datetime_changed=now,
+                datetime_changed=self._database.now(),
             )
         )
+
+    def _begin_session(self, connection: Connection, lease: Lease, claim: Claim) -> None:
+        connection.execute(
+            insert(schema.sessions).values(
+                study=lease.study,
+                token=lease.token,
+                host=claim.holder.host,
+                pid=claim.holder.pid,
+                started=self._database.now(),
+            )
+        )
+        mine = schema.studies.c.id == lease.study
+        connection.execute(update(schema.studies).where(mine).values(state="running"))
 
     def renew(self, lease: Lease) -> None:
         """Keep the lease for another 15 s."""
@@ -145,6 +175,32 @@ class Store(Reader):
 
         self._transact(lease, end, state=state, holder=None, lease_expires=None, **columns)
 
+    def let_go(self, lease: Lease) -> None:
+        """Give a study back that was only held; its state stays as it is."""
+        self._transact(lease, lambda connection: None, holder=None, lease_expires=None)
+
+    def begin_confirmation(self, lease: Lease, number: int, question: Row, version: str) -> None:
+        """Record what is to be confirmed; `number` counts a study's confirmations from 0."""
+        table = schema.confirmations
+        row = {"study": lease.study, "number": number, "question": question, "state": "begun"}
+        new = insert(table).values(**row, version=version, datetime_start=datetime.now(UTC))
+        self._transact(lease, lambda connection: connection.execute(new))
+
+    def end_confirmation(self, lease: Lease, number: int, state: str, result: Row | None) -> None:
+        """Record what a confirmation came to, and give the study back; of one that `failed` the
+        errors are forgotten, so that those trainings can be tried again."""
+        table, trained = schema.confirmations, schema.retrainings
+        mine = (table.c.study == lease.study) & (table.c.number == number)
+        ended = {"state": state, "result": result, "datetime_complete": datetime.now(UTC)}
+        errors = (trained.c.study == lease.study) & (trained.c.outcome == "error")
+
+        def end(connection: Connection) -> None:
+            connection.execute(update(table).where(mine).values(**ended))
+            if state == "failed":
+                connection.execute(delete(trained).where(errors))
+
+        self._transact(lease, end, holder=None, lease_expires=None)
+
     def session(self, lease: Lease, **columns: Any) -> None:
         """Record of this process's session its `cpus`, `backend` or when it was `ready`."""
         change = self._session(lease).values(columns)
@@ -158,8 +214,8 @@ class Store(Reader):
         """Forget all that a study did, so that it begins anew."""
 
         def forget(connection: Connection) -> None:
-            done = (schema.events, schema.attempts, schema.epochs, schema.trials, schema.platforms)
-            for table in done:
+            trained = (schema.events, schema.attempts, schema.epochs, schema.retrainings)
+            for table in (*trained, schema.trials, schema.platforms, schema.confirmations):
                 connection.execute(delete(table).where(table.c.study == lease.study))
 
         self._transact(lease, forget)

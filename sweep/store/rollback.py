@@ -6,7 +6,7 @@ from typing import Any
 from sqlalchemy import Connection, bindparam, delete, func, select, update
 
 from sweep.store.batch import Row
-from sweep.store.schema import attempts, epochs, events, trials
+from sweep.store.schema import attempts, epochs, events, retrainings, trials
 
 _STATES = {"begin": "running", "promote": "running", "running": "running", "paused": "paused"}
 """What a trial is after the events that leave it alive."""
@@ -40,7 +40,8 @@ def undo(connection: Connection, study: int, step: int, more: Collection[str]) -
     connection.execute(update(events).where(asked).values(step=step))
     last = {row.trial: row for row in connection.execute(_last_events(study))}
     if never := [{"of_study": study, "of_trial": number} for number in touched - last.keys()]:
-        for table, key in ((epochs, "trial"), (attempts, "trial"), (trials, "number")):
+        of_trials = [(table, "trial") for table in (epochs, attempts, retrainings)]
+        for table, key in (*of_trials, (trials, "number")):
             mine = (table.c.study == bindparam("of_study"), table.c[key] == bindparam("of_trial"))
             connection.execute(delete(table).where(*mine), never)
     alive = [last[n] for n in touched & last.keys() if last[n].event in _STATES]

@@ -24,7 +24,7 @@ from sqlalchemy import (
     text,
 )
 
-VERSION = 3
+VERSION = 4
 """Of this schema. A store of a later version is refused, one of an earlier is migrated."""
 
 metadata = MetaData()
@@ -215,4 +215,41 @@ platforms = Table(
     Column("study", ForeignKey("studies.id"), primary_key=True),
     Column("id", Integer, primary_key=True, autoincrement=False),
     Column("description", JSON, nullable=False),
+)
+
+confirmations = Table(
+    "confirmations",
+    metadata,
+    Column("study", ForeignKey("studies.id"), primary_key=True),
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("question", JSON, nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("result", JSON),
+    Column("version", String(32), nullable=False),
+    Column("datetime_start", UTCDateTime, nullable=False),
+    Column("datetime_complete", UTCDateTime),
+)
+
+# Not of one confirmation: what a trial comes to with a seed is the same in each that asks for it.
+retrainings = Table(
+    "retrainings",
+    metadata,
+    Column("study", Integer, primary_key=True),
+    Column("trial", Integer, primary_key=True),
+    Column("folds", Integer, primary_key=True),
+    Column("fold", Integer, primary_key=True),
+    Column("seed", BigInteger, primary_key=True, autoincrement=False),
+    Column("outcome", String(16), nullable=False),
+    Column("value", Real),
+    Column("measures", JSON),
+    Column("epochs", Integer, nullable=False),
+    Column("error", FreeText),
+    Column("seconds", Real, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("node", String(255)),
+    Column("worker", String(64)),
+    Column("platform", JSON),
+    Column("datetime_start", UTCDateTime),
+    Column("datetime_complete", UTCDateTime, nullable=False),
+    ForeignKeyConstraint(["study", "trial"], ["trials.study", "trials.number"]),
 )

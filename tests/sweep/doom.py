@@ -8,17 +8,18 @@ from sweep.store import Store
 from trainer import archive
 
 WRITES = ("claim", "session", "write", "roll_back", "release")
+CONFIRMING = ("hold", "begin_confirmation", "write", "end_confirmation")
+WHEN = ("begins", "uncommitted", "committed")
+SENDING = ("submit: begins", "submit: sent", "wait: begins", "wait: received")
 POINTS = (
-    *(f"{write}: {when}" for write in WRITES for when in ("begins", "uncommitted", "committed")),
-    "submit: begins",
-    "submit: sent",
-    "wait: begins",
-    "wait: received",
+    *(f"{write}: {when}" for write in WRITES for when in WHEN),
+    *SENDING,
     "checkpoint: begins",
     "checkpoint: half written",
     "checkpoint: written",
     "checkpoint: removed",
 )
+CONFIRMING_POINTS = (*(f"{write}: {when}" for write in CONFIRMING for when in WHEN), *SENDING)
 
 
 class Crash(BaseException):
@@ -84,6 +85,9 @@ class PerilousStore(Store):
         return method
 
     claim, session, write, release = map(_named, ("claim", "session", "write", "release"))
+    hold, begin_confirmation, end_confirmation = map(
+        _named, ("hold", "begin_confirmation", "end_confirmation")
+    )
 
 
 class PerilousCheckpoints(Checkpoints):

@@ -170,7 +170,8 @@ def i6_nothing_is_exceeded(record: Record) -> Iterator[Rows]:
 
 
 def i7_one_driver_at_a_time(record: Record) -> Iterator[Rows]:
-    """Sessions follow on each other, and only the last, which holds the lease, is open."""
+    """Sessions follow on each other, and only the last, which holds the lease, is open; one that
+    confirms holds it without a session."""
     yield record.rows("""
         SELECT token, started, before FROM (
             SELECT token, started, lag(ended) OVER (ORDER BY token) AS before,
@@ -181,8 +182,10 @@ def i7_one_driver_at_a_time(record: Record) -> Iterator[Rows]:
         SELECT studies.token, holder, last.token, last.ended FROM studies LEFT JOIN sessions AS last
             ON last.study = studies.id
             AND last.token = (SELECT max(token) FROM sessions WHERE study = {study})
-        WHERE studies.id = {study} AND (last.token IS NULL OR last.token <> studies.token
-            OR (holder IS NULL) <> (last.ended IS NOT NULL))""")
+        WHERE studies.id = {study} AND (last.token IS NULL OR last.token > studies.token
+            OR (last.token = studies.token AND (holder IS NULL) <> (last.ended IS NOT NULL))
+            OR (last.token < studies.token AND (last.ended IS NULL OR NOT EXISTS (
+                SELECT 1 FROM confirmations WHERE study = {study}))))""")
 
 
 def i8_damage_is_found(record: Record) -> Iterator[Rows]:

@@ -86,6 +86,7 @@ COMMANDS = {
     "export": (["export", "small", "--to", "trials.csv"], 0),
     "plot": (["plot", "small", "--to", "figures"], 0),
     "verify": (["verify", "small", "--trials", "2"], 0),
+    "confirm": (["confirm", "small", "--top", "3", "--seeds", "6", "--backend", "serial"], 0),
     "validate": (["validate", "study.toml"], 0),
     "run": (["run", "study.toml", "--backend", "serial"], 0),
     "run.plan": (["run", "study.toml", "--dry-run"], 0),

@@ -223,7 +223,7 @@ def test_a_lease_is_renewed_again_when_the_store_is_back(path, monkeypatch):
     with Away(path) as store:
         store.away = True
         lease = store.claim("study", {}, "data", "0")
-        with orchestrator._heartbeat(store, lease):
+        with orchestrator.heartbeat(store, lease):
             assert back.wait(timeout=60)
 
 

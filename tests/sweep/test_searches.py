@@ -392,7 +392,9 @@ def retrained(spec, row):
     trial = Trial(row["number"], row["params"], config, row["seed"], row["predicted_cost"])
     found = []
     for replicate in range(spec.search.replicates):
-        _, state = run(config, dataset, replicate_seed(spec.search.seed, trial, replicate))
+        _, state = run(
+            config, dataset, replicate_seed(spec.search.seed, trial.number, trial.seed, replicate)
+        )
         measured = [
             evaluate(replace(config, metric=name), state.parameters, dataset, dataset.validation)
             for name in ("accuracy", "log_loss")

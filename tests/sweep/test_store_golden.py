@@ -72,21 +72,46 @@ def test_a_migrated_store_has_the_tables_of_a_new_one(old, tmp_path, read_only):
         assert columns(migrated) == columns(new)
 
 
-def test_a_store_of_schema_2_is_migrated(place):
-    """Its studies get the columns that a new store has, on both databases, and keep theirs."""
+@pytest.mark.parametrize("version", [2, 3])
+def test_a_store_of_an_earlier_schema_is_migrated(place, version):
+    """It gets the tables and columns that a new store has, on both databases, and keeps its own."""
     with Store(place) as store:
         store.release(claim(store), "complete", best=3, test=0.9)
         new = columns(store)
         with store._database.writing() as connection:
-            for column in ("test_low", "test_high", "progress"):
+            for table in ("retrainings", "confirmations"):
+                connection.execute(text(f"DROP TABLE {table}"))
+            for column in ("test_low", "test_high", "progress") if version == 2 else ():
                 connection.execute(text(f"ALTER TABLE studies DROP COLUMN {column}"))
-            connection.execute(text("UPDATE schema_version SET version = 2"))
+            connection.execute(text(f"UPDATE schema_version SET version = {version}"))
         old = columns(store)
     assert old != new
     with Store(place) as migrated:
         assert columns(migrated) == new
         row = migrated.study("study")
     assert (row["best"], row["test"], row["test_low"], row["progress"]) == (3, 0.9, None, None)
+
+
+@pytest.mark.parametrize("read_only", [False, True])
+def test_a_store_of_schema_3_has_the_tables_of_a_new_one(tmp_path, read_only):
+    """The one that the last release before confirmations wrote, opened for reading or writing."""
+    old = shutil.copy(GOLDEN.with_name("schema-3.db"), tmp_path / "sweep.db")
+    with Store(tmp_path / "new.db") as new, Store(old, read_only=read_only) as migrated:
+        assert columns(migrated) == columns(new)
+
+
+def test_a_study_of_schema_3_is_confirmed(tmp_path):
+    """Reading its store changes nothing, and its study is confirmed as one of this release is."""
+    golden = GOLDEN.with_name("schema-3.db")
+    old = Path(shutil.copy(golden, tmp_path / "sweep.db"))
+    study = load("finished", old)
+    assert (study.confirmation, study.confirmations) == (None, [])
+    before, fingerprint = study.trials, study.fingerprint
+    assert old.read_bytes() == golden.read_bytes()
+    found = study.confirm(3, 4, backend="serial")
+    assert (found.state, len(found.retrainings)) == ("complete", 12)
+    pd.testing.assert_frame_equal(study.trials, before, check_exact=True)
+    assert study.fingerprint == fingerprint
 
 
 @pytest.mark.parametrize("read_only", [False, True])

@@ -3,6 +3,8 @@
     python make.py release-0.1.0.db
 
 It holds two studies of study.toml: `finished`, and `killed`, whose process ended in the middle.
+
+schema-3.db holds the same by the code before schema 4; the name of its machine was taken out.
 """
 
 import os

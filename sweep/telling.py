@@ -1,0 +1,105 @@
+"""What a confirmation found, in sentences."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from sweep.leaders import Question
+from sweep.race import Race
+from sweep.spec import StudySpec
+from sweep.store import Row
+
+CHANCE = 0.05
+"""The probability to be the best from which on a leader is a rival of the winner."""
+
+NAMED = 4
+"""Rivals that are named."""
+
+
+def sentences(
+    spec: StudySpec, question: Question, race: Race, rows: Sequence[Row], result: Mapping[str, Any]
+) -> Iterator[str]:
+    """Who won, by how much, who may be as good, and how lucky the search was.
+
+    `rows` are those of a Confirmation's table, the best first.
+    """
+    if not rows:
+        yield f"{_count(len(question.leaders), 'leader')}, of which nothing came back yet."
+        return
+    is_over, first, metric = "winner" in result, rows[0], spec.objectives[0]
+    yield (
+        _work(question, race, rows)
+        if is_over
+        else (
+            f"{_count(len(rows), 'leader')} over {_seeds(question)}: {race.done} of {race.rounds} "
+            "rounds are counted, and the same command goes on."
+        )
+    )
+    if failed := sum(row["failed"] for row in rows):
+        yield f"{failed} of the trainings did not come to their end and count as the worst of all."
+    if first["mean"] is None:
+        return
+    error = first["standard_error"]
+    yield (
+        f"Trial {first['trial']} {'is the best' if is_over else 'leads so far'}: {metric} "
+        f"{_number(first['mean'])}{'' if error is None else f' ± {_number(error)}'}, with a "
+        f"probability of {first['p_best']:.2f} to be the best of them."
+    )
+    if is_over and (rivals := [row for row in rows[1:] if row["p_best"] >= CHANCE]):
+        yield _rivals(rivals)
+    yield _luck(next(row for row in rows if row["trial"] == question.leaders[0]), first)
+    if "test_score" in result:
+        yield _test(spec, result)
+
+
+def _work(question: Question, race: Race, rows: Sequence[Row]) -> str:
+    trained, most = sum(row["rounds"] for row in rows), len(rows) * race.rounds
+    who = f"{_count(len(rows), 'leader')} {'was' if len(rows) == 1 else 'were'}"
+    said = f"{who} trained over {_seeds(question)}, {trained} times in all"
+    if not race.dropped:
+        return f"{said}."
+    return (
+        f"{said}; {len(race.dropped)} dropped out early, which spared {most - trained} of {most} "
+        f"trainings at a risk of {question.risk:.0%} to lose the best."
+    )
+
+
+def _seeds(question: Question) -> str:
+    on = f" on {question.folds} folds" if question.folds > 1 else ""
+    return f"{len(question.seeds)} fresh seeds{on}"
+
+
+def _rivals(rivals: Sequence[Row]) -> str:
+    named = ", ".join(f"{row['trial']} ({row['p_best']:.2f})" for row in rivals[:NAMED])
+    more = f" and {len(rivals) - NAMED} more" if len(rivals) > NAMED else ""
+    trials = "is trial" if len(rivals) == 1 else "are trials"
+    return (
+        f"Not to be told from it by these seeds {trials} {named}{more}: more seeds would part "
+        "them, or it does not matter which is taken."
+    )
+
+
+def _luck(row: Row, first: Row) -> str:
+    """What the search's own winner comes to."""
+    too = " too," if row is first else ""
+    said = f"Trial {row['trial']} won the search{too} with {_number(row['original'])} and comes to "
+    said += _number(row["mean"])
+    if row["optimism"] > 0:
+        return f"{said}: {_number(row['optimism'])} of that was luck."
+    return f"{said}: its score had not been lucky."
+
+
+def _test(spec: StudySpec, result: Mapping[str, Any]) -> str:
+    low, high = result["test_low"], result["test_high"]
+    interval = "" if low is None else f" (95 %: {_number(low)} to {_number(high)})"
+    return (
+        f"On the test rows the network of its first fresh seed has {spec.train.metric} "
+        f"{_number(result['test_score'])}{interval}."
+    )
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"
+
+
+def _number(value: float) -> str:
+    return f"{value:.4f}" if 1e-3 <= abs(value) < 1e4 or not value else f"{value:.3g}"
