@@ -14,7 +14,7 @@ from sweep.entries import Range, extremes
 from sweep.space import is_constant, parameters
 from sweep.spec import StudySpec
 
-CHANCE = 0.01
+CHANCE = 0.05
 """How improbable it is to find as many at an end of the range, wherever it is cut."""
 
 CUTS = 20
