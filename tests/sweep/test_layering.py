@@ -289,6 +289,8 @@ ONLY = {
         "sweep.strategies",
         "sweep.comparison",
         "sweep.gallery",
+        "sweep.page",
+        "sweep.report",
     },
     "typer": {module for module in ORDER if module.startswith("sweep.cli.")},
 }
