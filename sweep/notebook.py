@@ -97,7 +97,8 @@ def _trials(study: Study) -> Iterator[Cell]:
 `study.epochs` has one for each trial and epoch.
 {"The best of those that came to their end:" if complete else "No trial has come to its end yet."}
 """)
-    yield code("study.top(10)" if complete else "study.trials")
+    shown = "^(number|outcome|value|standard_error|epochs|(values|params|violation)_.*)$"
+    yield code(f'study.{"top(10)" if complete else "trials"}.filter(regex="{shown}")')
     if study.spec.search.constraints:
         yield text("""
 A `violation_` is how far a trial is from meeting a constraint, 0 if it meets it. Trials that break
