@@ -44,7 +44,7 @@ def run(path, store, monkeypatch):
 
 
 def test_the_digits_notebook_tells_what_the_record_says(digits, monkeypatch):
-    """Its winner, scores, mistakes, noise and fingerprint are the study's; its figures are there."""
+    """Winner, scores, mistakes, noise and fingerprint are the study's; the figures are there."""
     outputs, notebook = run(STUDIES / "digits" / "analysis.ipynb", digits.place, monkeypatch)
     text = "\n".join(outputs.values())
     best = digits.best
@@ -56,7 +56,7 @@ def test_the_digits_notebook_tells_what_the_record_says(digits, monkeypatch):
     assert f"{wrong} of {len(rows.y)} wrong" in text
     assert digits.noise().text in text
     assert all(each.text in text for each in digits.advice())
-    assert f"({TRIALS} complete) and {TRIALS * 9} epochs" in text, "replayed without a pruner"
+    assert f"({TRIALS} complete) and {TRIALS * 9:,} epochs" in text, "replayed without a pruner"
     assert count_figures(notebook) == 7
 
 
