@@ -17,10 +17,10 @@ def diagnoses(spec: StudySpec, trials: Sequence[Row], epochs: Sequence[Row]) -> 
     be told is left out. The record does not hold the rows, so that a network that ignores its
     inputs may pass for converged. The epochs are in the order of trial, replicate and epoch.
     """
-    configs = {row["number"]: train_config(spec, row["params"]) for row in trials}
+    params = {row["number"]: row["params"] for row in trials}
     for (trial, replicate), rows in groupby(epochs, lambda row: (row["trial"], row["replicate"])):
         records = [record_of(row) for row in rows]
-        found = diagnose(configs[trial], records)
+        found = diagnose(train_config(spec, params[trial]), records)
         yield {
             "trial": trial,
             "replicate": replicate,

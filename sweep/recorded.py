@@ -101,12 +101,16 @@ class Recorded:
         From the recorded epochs alone, by the rules of `trainer.diagnosis`. UsageError for a study
         with a trainer of its own.
         """
+        return self.verdicts()
+
+    def verdicts(self, trials: Sequence[int] | None = None) -> pd.DataFrame:
+        """The rows of `diagnoses` for these trials, whose curves are read without the others'."""
         if self.spec.train.function is not None:
             raise UsageError(
                 f"study {self.name!r} trains with {self.spec.train.function}, of whose losses "
                 "nothing is known: there is no verdict; its learning curves are in study.epochs"
             )
-        return tables.diagnoses(list(diagnoses(self.spec, *self._curves())))
+        return tables.diagnoses(list(diagnoses(self.spec, *self._curves(trials))))
 
     @property
     def attempts(self) -> pd.DataFrame:

@@ -15,6 +15,7 @@ from sweep.card import card
 from sweep.confirmation import Confirmation, confirmations
 from sweep.confirming import Began, confirm
 from sweep.errors import StudyNotFound, SweepError, UsageError
+from sweep.importances import basis, importances
 from sweep.leaders import key_of
 from sweep.model import model_file
 from sweep.noise import Noise, noise
@@ -119,9 +120,29 @@ class Study(Recorded):
         return noise(self.spec, self._trial_rows(), retrained)
 
     def advice(self) -> list[Advice]:
-        """Whether more trials would help, whether the best lies beyond a range, why trials failed:
-        each with its numbers and what to type."""
-        return advice(self._edited(), self.trials, self.state, self.budget)
+        """What the record supports, each with its numbers and what to type: whether more trials
+        would help, whether the best lies beyond a range, which parameters made no difference, how
+        trainings went by learning rate and batch size, whether the best is luck, why trials
+        failed."""
+        rows = self._trial_rows()
+        complete = [row["number"] for row in rows if row["state"] == "complete"]
+        confirmation = self.confirmation
+        try:
+            noise = self.noise()
+        except UsageError:  # too few trials to tell
+            noise = None
+        return advice(
+            self._edited(),
+            tables.trials(self.spec, rows),
+            self.state,
+            self.budget,
+            epochs=self.curves(complete),
+            verdicts=None if self.spec.train.function else self.verdicts(complete),
+            basis=basis(self.spec, rows, ()),
+            shares=importances(self.spec, rows),
+            noise=noise,
+            confirmed=confirmation is not None and confirmation.state == "complete",
+        )
 
     def _repr_html_(self) -> str:
         """How it looks in a notebook."""

@@ -7,6 +7,7 @@ from pathlib import Path
 from statistics import median
 
 import nbformat
+import numpy as np
 import pytest
 from nbclient import NotebookClient
 
@@ -14,7 +15,7 @@ from sweep import studyfile
 from tests.sweep.studies import finish
 
 STUDIES = Path(__file__).parents[1] / "studies"
-TRIALS = 60
+TRIALS = 140
 
 
 @pytest.fixture(scope="module")
@@ -43,14 +44,59 @@ def run(path, store, monkeypatch):
 
 
 def test_the_digits_notebook_tells_what_the_record_says(digits, monkeypatch):
-    """Its winner, scores and fingerprint are the study's, and it has its three figures."""
+    """Winner, scores, mistakes, noise and fingerprint are the study's; the figures are there."""
     outputs, notebook = run(STUDIES / "digits" / "analysis.ipynb", digits.place, monkeypatch)
     text = "\n".join(outputs.values())
     best = digits.best
     assert f"trial {best.number}: validation {best.value:.4f}, test {best.test:.4f}" in text
     assert digits.fingerprint in text
-    assert re.search(r"\d+ of 1797 wrong", text)
-    assert count_figures(notebook) == 3
+    assert f"{len(digits.epochs)} epochs trained of {TRIALS * 9}" in text
+    rows = best.model.rows.held_out("test")
+    wrong = int((best.model.decide(best.model.raw(rows.x)) != rows.y).sum())
+    assert f"{wrong} of {len(rows.y)} wrong" in text
+    assert digits.noise().text in text
+    assert all(each.text in text for each in digits.advice())
+    assert f"({TRIALS} complete) and {TRIALS * 9:,} epochs" in text, "replayed without a pruner"
+    assert count_figures(notebook) == 7
+
+
+@pytest.mark.slow
+def test_whether_a_network_beats_a_linear_model(tmp_path, monkeypatch):
+    """The notebook's scores of both are those that the record, and least squares by hand, have."""
+    study = finish(studyfile.load(STUDIES / "diabetes"), tmp_path / "sweep.db")
+    path = STUDIES / "diabetes" / "analysis.ipynb"
+    outputs, notebook = run(path, study.place, monkeypatch)
+    text = "\n".join(outputs.values())
+    assert count_figures(notebook) == 5
+    table = next(shown for shown in outputs.values() if "test RMSE" in shown)
+    scores = {
+        name: [float(n) for n in re.search(rf"^{name} +(.*)$", table, re.M)[1].split()]
+        for name in ("network", "ridge", "mean", "network - ridge")
+    }
+    assert scores["network"][0] == pytest.approx(study.best.test, abs=0.006)
+    assert scores["network"][1:] == pytest.approx(study.best.interval, rel=0.03)
+
+    rows, preprocessing = study.best.model.rows.first
+    alpha = float(re.search(r"alpha ([\d.]+): RMSE", text)[1])
+    units = preprocessing.target.values
+    train, test = (units(part.y).ravel() for part in (rows.train, rows.test))
+    x = rows.train.x.astype(float)
+    around = x.mean(axis=0)
+    gram = (x - around).T @ (x - around) + alpha * np.eye(x.shape[1])
+    weights = np.linalg.solve(gram, (x - around).T @ (train - train.mean()))
+    predicted = (rows.test.x - around) @ weights + train.mean()
+    ridge = np.sqrt(np.mean((predicted - test) ** 2))
+    assert scores["ridge"][0] == pytest.approx(ridge, abs=0.02)
+    assert scores["mean"][0] == pytest.approx(
+        np.sqrt(np.mean((train.mean() - test) ** 2)), abs=0.01
+    )
+    difference, low, high = scores["network - ridge"]
+    assert low < difference < high
+    assert difference == pytest.approx(scores["network"][0] - scores["ridge"][0], abs=0.011)
+    assert scores["ridge"][0] < scores["mean"][0] - 10, "the measurements say something"
+    verdict = "better" if high < 0 else "worse" if low > 0 else "neither better nor worse"
+    assert f"the network is {verdict}" in text
+    assert study.noise().text in text
 
 
 def count_figures(notebook):

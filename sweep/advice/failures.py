@@ -3,7 +3,9 @@
 from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from sweep.advice.finding import Advice, costs_of, edit_command, trained, with_end
 from sweep.entries import Range
@@ -58,8 +60,9 @@ def _diverged(spec: StudySpec, ended: pd.DataFrame, said: Advice) -> Advice:
     rates, gone = ended["params_learning_rate"], ended["outcome"] == "diverged"
     bad, fine = rates[gone].dropna(), rates[~gone].dropna()
     # Above which most of those that diverged are, and the fewest of the others.
-    cuts = sorted({*bad, *fine})
-    limit = max(cuts, key=lambda cut: (bad > cut).mean() - (fine > cut).mean(), default=entry.high)
+    cuts = np.unique(np.concatenate([bad, fine]))
+    gain = _share_above(bad, cuts) - _share_above(fine, cuts)
+    limit = cuts[gain.argmax()] if len(cuts) else entry.high
     above, fine_above = int((bad > limit).sum()), int((fine > limit).sum())
     facts = {**said.facts, "learning_rate": float(limit), "above": above}
     facts |= {"others": len(fine), "others_above": fine_above}
@@ -74,6 +77,11 @@ def _diverged(spec: StudySpec, ended: pd.DataFrame, said: Advice) -> Advice:
     if edit is None:
         return Advice(said.about, f"{text}.", facts)
     return Advice(said.about, f"{text}: a range that ends there saves them.", facts, (edit,))
+
+
+def _share_above(values: "pd.Series[float]", cuts: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The share of the values above each cut; 0 of none."""
+    return 1 - np.searchsorted(np.sort(values), cuts, side="right") / max(1, len(values))
 
 
 def _errors(spec: StudySpec, ended: pd.DataFrame, said: Advice) -> Advice:

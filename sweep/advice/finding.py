@@ -6,6 +6,7 @@ from math import inf
 from shlex import quote
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from sweep.draws import grid
@@ -24,7 +25,7 @@ class Advice:
     """A judgement of a study, and what to do about it."""
 
     about: str
-    """`budget`, `range` or `failures`."""
+    """`budget`, `range`, `parameters`, `steps`, `length`, `pruning`, `noise` or `failures`."""
     text: str
     facts: Mapping[str, Any] = field(default_factory=dict)
     """The numbers in the text, by name."""
@@ -96,3 +97,16 @@ def with_end(entry: Range[Any], end: str, value: float) -> Range[Any]:
     """The range with another end, to three digits where it is of real numbers."""
     value = value if isinstance(entry.low, int) else float(f"{value:.3g}")
     return entry.model_copy(update={end: value})
+
+
+def key_of(spec: StudySpec, name: str) -> str:
+    """The key of the study file that a parameter belongs to."""
+    is_width = name.startswith("neurons_") and not isinstance(spec.space, Mapping)
+    return "neurons" if is_width else name
+
+
+def place_in(entry: Range[Any], values: "pd.Series[Any]") -> "pd.Series[float]":
+    """Where values are in a range on its scale: 0 at its low end, 1 at its high one."""
+    scale = np.log if entry.log else np.asarray
+    low, high = (float(scale(float(end))) for end in (entry.low, entry.high))
+    return (scale(values.astype("float64")) - low) / (high - low)

@@ -1,6 +1,6 @@
 """Whether the best trials lie at the end of a range."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from math import exp, log
 from typing import Any
@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 from scipy.stats import binom, mannwhitneyu
 
-from sweep.advice.finding import FEW, Advice, costs_of, edit_command, go_on, with_end
+from sweep.advice.finding import FEW, Advice, costs_of, edit_command, go_on, key_of, with_end
 from sweep.entries import Range
 from sweep.space import is_constant, parameters
 from sweep.spec import StudySpec
@@ -47,7 +47,7 @@ def ranges(spec: StudySpec, trials: pd.DataFrame, state: str = "complete") -> It
             continue
         values = trials.loc[order, f"params_{name}"]
         for edge in (_edge(entry, "low"), _edge(entry, "high")):
-            place = _key(spec, name), edge.end
+            place = key_of(spec, name), edge.end
             there = None if place in said else _crowd(values, edge, merits)
             found = None if there is None else _advice(spec, name, edge, *there, state)
             if found is not None:
@@ -108,7 +108,7 @@ def _advice(
     spec: StudySpec, name: str, edge: _Edge, count: int, best: int, state: str
 ) -> Advice | None:
     """None where the parameter can have no values beyond, such as dropout below 0."""
-    key, limit = _key(spec, name), edge.limit
+    key, limit = key_of(spec, name), edge.limit
     edits = (edit_command(spec, key, wider) for wider in _wider(edge.entry, edge.end))
     if (edit := next(filter(None, edits), None)) is None:
         return None
@@ -144,9 +144,3 @@ def _wider(entry: Any, end: str) -> Iterator[Range[Any]]:
         yield with_end(entry, end, 0.0)
     elif end == "high" and high < 1:
         yield with_end(entry, end, (high + 1) / 2)
-
-
-def _key(spec: StudySpec, name: str) -> str:
-    """The key of the study file that a parameter belongs to."""
-    is_width = name.startswith("neurons_") and not isinstance(spec.space, Mapping)
-    return "neurons" if is_width else name

@@ -6,15 +6,27 @@ from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import optuna
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from sweep import studyfile, tables
-from sweep.advice import advice, budget, commands, failures, ranges
+from sweep.advice import (
+    advice,
+    budget,
+    commands,
+    failures,
+    length,
+    parameters,
+    pruning,
+    ranges,
+    steps,
+)
 from sweep.cli.app import app
-from sweep.importances import basis, importances
+from sweep.importances import Basis, basis, importances
+from sweep.question import edited
 from sweep.results import load
 from sweep.space import distributions
 from tests.sweep.studies import finish, small
@@ -473,3 +485,201 @@ def test_the_commands_do_what_they_say(tmp_path, monkeypatch):
     assert len(longer.optuna_study.trials) == 60, "with values beyond the file's range"
     assert longer.importances["learning_rate"] == 1
     assert "high = 0.01" not in " ".join(c for each in longer.advice() for c in each.commands)
+
+
+def with_verdicts(rows, verdict):
+    """The table of these trials' verdicts, each a function of its parameters."""
+    found = [(row["number"], 0, verdict(row["params"])) for row in rows]
+    return pd.DataFrame(found, columns=["trial", "replicate", "verdict"])
+
+
+def judged_parameters(spec, rows):
+    """What is advised about parameters, from the trials alone."""
+    shares = importances(spec, rows)
+    return list(parameters(spec, tables.trials(spec, rows), basis(spec, rows, []), shares))
+
+
+def test_what_made_no_difference_is_to_be_fixed():
+    """Of seven parameters one decides: some of the others are named with the winner's values, and
+    what the study then has is no longer searched."""
+    spec, random = spec_of(), np.random.default_rng(0)
+    rows = searched(
+        spec,
+        lambda p: place(p, "learning_rate") + 0.1 * random.normal(),
+        SAMPLERS["random"](0),
+        200,
+    )
+    (found,) = judged_parameters(spec, rows)
+    idle = found.facts["shares"]
+    assert "learning_rate" not in idle
+    assert {"activation", "batch_size"} <= idle.keys()
+    assert all(share < 0.1 for share in idle.values())
+    winner = max(rows, key=lambda row: row["value"])["params"]
+    typed = [shlex.split(command) for command in found.commands]
+    assert [line[:3] for line in typed] == [["sweep", "edit", "known"]] * len(idle)
+    changes = studyfile.settings([line[3] for line in typed])
+    assert changes["activation"] == winner["activation"]
+    assert changes.keys() == idle.keys()
+    frozen = edited(spec, changes)
+    assert {name.rstrip("_123") for name in distributions(frozen.space)}.isdisjoint(idle)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        lambda p: place(p, "learning_rate"),
+        lambda p: -2 * abs(place(p, "learning_rate") - 0.5),
+    ],
+    ids=["slope", "hump"],
+)
+def test_what_makes_a_difference_is_not_said_to_make_none(value):
+    """An effect of a sixth of the spread, noise for the rest: in one of twenty studies at most."""
+    spec, wrong = spec_of(), 0
+    for seed in range(20):
+        random = np.random.default_rng(seed)
+
+        def noisy(params, random=random):
+            return 1.6 * value(params) + random.normal()
+
+        rows = searched(spec, noisy, SAMPLERS["random"](seed), 100)
+        wrong += any("learning_rate" in a.facts["shares"] for a in judged_parameters(spec, rows))
+    assert wrong <= 1
+
+
+def test_few_or_pruned_trials_say_nothing_of_parameters():
+    """Thirty values cannot tell; and those after a few epochs are not of the end."""
+    spec = spec_of()
+    rows = searched(spec, lambda p: 0.0, SAMPLERS["random"](0), 30)
+    assert judged_parameters(spec, rows) == []
+    rows = searched(spec, lambda p: place(p, "learning_rate"), SAMPLERS["random"](0), 200)
+    early = Basis({row["number"]: row["value"] for row in rows}, "after epoch 1")
+    for each in rows[::2]:
+        each |= {"state": "pruned", "outcome": "pruned"}
+    assert list(parameters(spec, tables.trials(spec, rows), early, {})) == []
+
+
+@pytest.mark.parametrize("entry", [SPACE["learning_rate"], [1e-4, 1e-3, 1e-2, 1e-1]])
+def test_rates_that_are_too_small_are_seen(entry):
+    """All below 0.003 still improve at the end and no other does: the cut is there, and a range is
+    to begin there; a list of choices has no end to move."""
+    spec = spec_of({**SPACE, "learning_rate": entry})
+    sampler = SAMPLERS["random"](0)
+    rows = searched(spec, lambda p: math.log(p["learning_rate"]), sampler, 100)
+    verdicts = with_verdicts(
+        rows, lambda p: "still improving" if p["learning_rate"] < 0.003 else "converged"
+    )
+    (found,) = steps(spec, tables.trials(spec, rows), verdicts)
+    rates = [row["params"]["learning_rate"] for row in rows]
+    facts = found.facts
+    assert facts["there"] == facts["wrong"] == sum(rate < facts["limit"] for rate in rates)
+    assert facts["there"] > 0.8 * sum(rate < 0.003 for rate in rates)
+    assert f"{facts['wrong']} of the {facts['there']} trainings with a learning_rate below" in (
+        found.text
+    )
+    assert "still improving at their last epoch" in found.text
+    edit = f"learning_rate={{ low = {facts['limit']:.3g}, high = 1.0, log = true }}"
+    is_range = isinstance(entry, dict)
+    assert found.commands == ((f"sweep edit known '{edit}'",) if is_range else ())
+
+
+def test_rates_and_batches_that_are_too_large_are_seen():
+    """Stuck above a rate, and slow above a batch size; pruned trials count as slow."""
+    spec = spec_of()
+    rows = searched(spec, lambda p: -p["learning_rate"], SAMPLERS["random"](0), 120)
+    for each in rows:
+        if each["params"]["batch_size"] > 200:
+            each |= {"state": "pruned", "outcome": "pruned", "value": None}
+    verdicts = with_verdicts(rows, lambda p: "stuck" if p["learning_rate"] > 0.1 else "converged")
+    found = {a.facts["parameter"]: a for a in steps(spec, tables.trials(spec, rows), verdicts)}
+    assert found["learning_rate"].facts["end"] == found["batch_size"].facts["end"] == "high"
+    assert 0.05 < found["learning_rate"].facts["limit"] < 0.2
+    assert 150 < found["batch_size"].facts["limit"] <= 200
+    assert "were pruned, or still improving" in found["batch_size"].text
+
+
+def test_small_batches_that_cost_and_bring_nothing():
+    """They take four times as long by prediction and are no better: told with both medians."""
+    spec = spec_of(metric="log_loss")
+    rows = searched(spec, lambda p: 1 - p["batch_size"] / 256, SAMPLERS["random"](0), 60)
+    for each in rows:
+        each["predicted_cost"] = 4.0 if each["params"]["batch_size"] < 110 else 1.0
+    never = with_verdicts(rows, lambda p: "converged")
+    (found,) = steps(spec, tables.trials(spec, rows), never)
+    sizes = [row["params"]["batch_size"] for row in rows]
+    small = [row["value"] for row in rows if row["params"]["batch_size"] <= found.facts["limit"]]
+    assert found.facts["there"] == len(small) >= len(sizes) / 3
+    assert found.facts["times"] == 4
+    assert f"median log_loss is {np.median(small):.4g}" in found.text
+
+
+def test_verdicts_by_chance_are_no_advice_about_steps():
+    """Verdicts that do not depend on rates or batches: told in one of forty studies at most."""
+    spec, told = spec_of(), 0
+    for seed in range(40):
+        random = np.random.default_rng(seed)
+        rows = searched(spec, lambda p, r=random: r.normal(), SAMPLERS["random"](seed), 60)
+        kinds = ["still improving", "stuck", "converged"]
+        verdicts = with_verdicts(rows, lambda p, r=random: r.choice(kinds))  # noqa: B023
+        told += any(steps(spec, tables.trials(spec, rows), verdicts))
+    assert told <= 1
+
+
+@pytest.mark.parametrize(
+    ("verdict", "space", "said"),
+    [
+        ("still improving", {}, "still improving after 9 epochs: longer trainings may be better"),
+        ("overfitting", {}, "Try patience, dropout or weight_decay"),
+        ("overfitting", {"dropout": {"low": 0.0, "high": 0.5}}, "Try dropout: more of it"),
+        ("converged", {}, None),
+    ],
+)
+def test_how_the_best_trainings_ended(verdict, space, said):
+    """What most of the five best have in common with the winner; the others do not count."""
+    spec = spec_of({**SPACE, **space})
+    rows = values_of([i / 100 for i in range(40)])
+    for each in rows:
+        each["params"] |= {"dropout": 0.1} if space else {}
+    best = {39, 38, 36}
+    verdicts = pd.DataFrame(
+        [(i, 0, verdict if i in best else "converged") for i in range(40)],
+        columns=["trial", "replicate", "verdict"],
+    )
+    found = list(length(spec, tables.trials(spec, rows), verdicts))
+    assert len(found) == (said is not None)
+    for each in found:
+        assert each.text.startswith("The winner, trial 39, and 2 of the 4 next to it")
+        assert said in each.text
+        assert (each.facts["there"], each.facts["best"]) == (3, 5)
+
+
+@pytest.mark.parametrize(
+    ("pruner", "noise", "said"),
+    [
+        (
+            "none",
+            0.05,
+            "A pruner that lets the best third go on from there saves 59% of the epochs",
+        ),
+        ("none", 1.0, None),
+        ("successive_halving", 10.0, "the order after epoch 1, the first rung, says little"),
+        ("successive_halving", 0.05, None),
+        ("median", 10.0, None),
+    ],
+)
+def test_whether_a_rung_tells_the_best(pruner, noise, said):
+    """A pruner is worth it where the order early is that of the end, and harms where it is not."""
+    record = studyfile.to_json(spec_of(pruner=pruner))
+    record["train"]["epochs"] = 81
+    spec, random = studyfile.from_json(record), np.random.default_rng(0)
+    rows = values_of(list(random.normal(size=200)))
+    epochs = pd.DataFrame(
+        [
+            (row["number"], epoch, row["value"] + noise * random.normal())
+            for row in rows
+            for epoch in (1, 9)
+        ],
+        columns=["trial", "epoch", "validation_metric"],
+    )
+    found = list(pruning(spec, tables.trials(spec, rows), epochs))
+    assert len(found) == (said is not None)
+    assert all(said in each.text for each in found)

@@ -138,3 +138,10 @@ def plain(params, dataset, seed, state, until):
     for epoch in range(state or 0, until):
         yield {"epoch": epoch + 1, "train_loss": 1.0, "validation_metric": seed % 97 / (epoch + 98)}
     return until
+
+
+def hostile(params, dataset, seed, state, until):
+    """Ends in an error whose text is a program and has a password, unless its rate is low."""
+    if params["rate"] > 0.05:
+        raise RuntimeError("<script>document.title = 'x'</script> at https://me:secret@host/?key=k")
+    yield from linear(params, dataset, seed, state, until)
