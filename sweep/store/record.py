@@ -106,8 +106,9 @@ class Store(Reader):
                 return Lease(row["id"], name, row["token"], str(claim)), row["batch"]
             self._check_free(connection, row, take_over)
             lease = Lease(row["id"], name, row["token"] + 1, str(claim))
-            self._hand_over(connection, lease, row["datetime_changed"])
+            self._end_lost(connection, lease, row["datetime_changed"])
             begin(connection, lease, claim)
+            self._hand_over(connection, lease)
             return lease, row["batch"]
 
         lease, batch = self._write(once)
@@ -125,10 +126,12 @@ class Store(Reader):
             "or stop it there, and run the command again"
         )
 
-    def _hand_over(self, connection: Connection, lease: Lease, last_heard_of: datetime) -> None:
+    def _end_lost(self, connection: Connection, lease: Lease, last_heard_of: datetime) -> None:
         table = schema.sessions
         left = (table.c.study == lease.study) & table.c.ended.is_(None)
         connection.execute(update(table).where(left).values(ended=last_heard_of, end="lost"))
+
+    def _hand_over(self, connection: Connection, lease: Lease) -> None:
         connection.execute(
             update(schema.studies)
             .where(schema.studies.c.id == lease.study)
