@@ -46,7 +46,9 @@ def _print(study: "Study", found: "Trial", lines: list[str]) -> None:
         rows.append((f"test {metric}", f"{found.test:.4f}{interval}"))
     rows += [(f"breaks {name}", f"by {by:.4g}") for name, by in found.violations.items()]
     if (confirmed := study.confirmation) is not None and confirmed.winner is not None:
-        rows.append(("confirmed", confirmed.text))
+        first = confirmed.standings[0]
+        score = f"{study.spec.objectives[0]} {first.mean:.4f} on {first.rounds} fresh seeds"
+        rows.append(("confirmed", f"trial {confirmed.winner}, {score} (sweep show has more)"))
     rows.append(("file", str(found.file) if found.file.is_file() else "none"))
     width = max(len(name) for name, _ in rows)
     for name, value in rows:
