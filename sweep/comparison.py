@@ -231,21 +231,24 @@ def _winners(first: Study, second: Study, other_data: bool) -> tuple[str, Outcom
     if all(len(values) > 1 for values in confirmed):
         a, b = confirmed
         if not other_data and set(a.index) == set(b.index):
-            return "retrainings on the same seeds", difference.paired(a, b.reindex(a.index))
+            folds = a.index.get_level_values("fold").nunique()
+            corrected = folds if folds > 1 else None
+            same = "retrainings on the same seeds"
+            return same, difference.paired(a, b.reindex(a.index), corrected)
         return "retrainings on fresh seeds", difference.welch(a, b)
     replicated = [_replicates(study) for study in (first, second)]
     if all(len(values) > 1 for values in replicated):
         a, b = replicated
         folds = all(s.spec.search.resample == "folds" for s in (first, second))
         matched = folds and len(a) == len(b) and not other_data
-        test = difference.paired if matched else difference.welch
-        return "replicates that chose the winners", test(a, b)
+        outcome = difference.paired(a, b, len(a)) if matched else difference.welch(a, b)
+        return "replicates that chose the winners", outcome
     return None if other_data else _on_test_rows(first, second)
 
 
 def _retrainings(study: Study) -> "pd.Series[float]":
     """The values of the confirmed winner by fresh seed and fold; empty without a confirmation."""
-    confirmation = getattr(study, "confirmation", None)
+    confirmation = study.confirmation
     if confirmation is None or confirmation.winner is None:
         return pd.Series(dtype="float64")
     found = confirmation.retrainings

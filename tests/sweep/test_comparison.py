@@ -91,11 +91,22 @@ def test_winners_are_compared_on_the_same_test_rows(path):
     assert test.loc["values", "p_value"] == stats.mannwhitneyu(*values).pvalue
 
 
+def corrected(gaps, folds):
+    """The p-value of Nadeau and Bengio's corrected paired t test."""
+    n = len(gaps)
+    t = np.mean(gaps) / np.sqrt((1 / n + 1 / (folds - 1)) * np.var(gaps, ddof=1))
+    return 2 * stats.t.sf(abs(t), n - 1)
+
+
+def welch(a, b):
+    return stats.ttest_ind(a, b, equal_var=False).pvalue
+
+
 @pytest.mark.parametrize(
     ("names", "reference", "test"),
     [
-        (["folds", "folds2"], stats.ttest_rel, "paired t"),
-        (["seeds", "seeds2"], lambda a, b: stats.ttest_ind(a, b, equal_var=False), "Welch's t"),
+        (["folds", "folds2"], lambda a, b: corrected(a - b, 4), "paired t, corrected for folds"),
+        (["seeds", "seeds2"], lambda a, b: welch(a, b), "Welch's t"),
     ],
 )
 def test_replicates_are_compared_in_pairs_where_they_are(path, names, reference, test):
@@ -107,8 +118,34 @@ def test_replicates_are_compared_in_pairs_where_they_are(path, names, reference,
         epochs = study.curves([study.best.number])
         samples.append(epochs[epochs["epoch"] == 9]["validation_metric"].to_numpy())
     assert row["test"] == test
-    assert row["p_value"] == pytest.approx(reference(*samples).pvalue, nan_ok=True)
+    assert row["p_value"] == pytest.approx(reference(*samples), nan_ok=True)
     assert "confirm" in sweep.compare(names, path).text
+
+
+@pytest.mark.parametrize(
+    ("folds", "seed", "reference", "test"),
+    [
+        (None, 0, lambda a, b: stats.ttest_rel(a, b).pvalue, "paired t"),
+        (None, 5, welch, "Welch's t"),
+        (3, 0, lambda a, b: corrected(a - b, 3), "paired t, corrected for folds"),
+    ],
+)
+def test_confirmed_winners_are_compared_by_their_retrainings(
+    tmp_path, folds, seed, reference, test
+):
+    """In pairs where the fresh seeds are the same, which they are of studies of one seed."""
+    samples = []
+    for name, changes in (("one", {}), ("two", {"seed": seed, "sampler": "random"})):
+        text = FOLDS.replace('name = "small"', f'name = "{name}"')
+        text = text.replace("epochs = 9", 'epochs = 9\nmetric = "log_loss"')
+        study = finish(small(tmp_path, text, trials=6, **changes), tmp_path / "sweep.db")
+        confirmed = study.confirm(top=2, seeds=6, folds=folds, backend="serial")
+        mine = confirmed.retrainings["trial"] == confirmed.winner
+        samples.append(confirmed.retrainings.loc[mine, "value"].to_numpy())
+    compared = sweep.compare(["one", "two"], tmp_path / "sweep.db")
+    row = compared.test.set_index("question").loc["winners"]
+    assert row["test"] == test
+    assert row["p_value"] == pytest.approx(reference(*samples), nan_ok=True)
 
 
 def test_three_studies_are_corrected_for_three_pairs(path):
