@@ -135,9 +135,9 @@ def test_confirmed_winners_are_compared_by_their_retrainings(
 ):
     """In pairs where the fresh seeds are the same, which they are of studies of one seed."""
     samples = []
-    for name, changes in (("one", {}), ("two", {"seed": seed, "sampler": "random"})):
-        text = FOLDS.replace('name = "small"', f'name = "{name}"')
-        text = text.replace("epochs = 9", 'epochs = 9\nmetric = "log_loss"')
+    text = FOLDS.replace("epochs = 9", 'epochs = 9\nmetric = "log_loss"')
+    for name, rates, changes in (("one", "1.0", {}), ("two", "0.1", {"seed": seed})):
+        text = text.replace(text.splitlines()[1], f'name = "{name}"').replace("1.0", rates)
         study = finish(small(tmp_path, text, trials=6, **changes), tmp_path / "sweep.db")
         confirmed = study.confirm(top=2, seeds=6, folds=folds, backend="serial")
         mine = confirmed.retrainings["trial"] == confirmed.winner
