@@ -46,9 +46,10 @@ class Report(NamedTuple):
 def report(study: Study) -> Report:
     """The report of a study as it stands, running ones and those without a winner included."""
     figures, left_out = _figures(study)
+    advised = study.advice()
     made = {
-        "summary": section("summary", PARTS["summary"], _summary(study)),
-        "advice": section("advice", PARTS["advice"], _advice(study.advice())),
+        "summary": section("summary", PARTS["summary"], _summary(study, advised)),
+        "advice": section("advice", PARTS["advice"], _advice(advised)),
         "trials": section("trials", PARTS["trials"], *_trials(study)),
         "figures": section("figures", PARTS["figures"], *_drawn(figures)),
         "training": section("training", PARTS["training"], *_training(study)),
@@ -84,7 +85,7 @@ def _drawn(figures: dict[str, go.Figure]) -> Iterator[str]:
         yield figure(name, *CAPTIONS[name])
 
 
-def _summary(study: Study) -> str:
+def _summary(study: Study, advised: list[Advice]) -> str:
     rows = [("asked", _asked(study.spec))]
     if not study.counts.get("complete"):
         return pairs([*rows, ("winner", "none: no trial has come to its last epoch")])
@@ -103,8 +104,9 @@ def _summary(study: Study) -> str:
         rows.append(("front", f"{len(study.pareto)} trials that no other beats in every objective"))
     if (confirmation := study.confirmation) is not None:
         rows.append(("confirmed", confirmation.text))
-    with suppress(UsageError):  # too few trials to tell
-        rows.append(("noise", study.noise().text))
+    if all(each.about != "noise" for each in advised):
+        with suppress(UsageError):  # too few trials to tell
+            rows.append(("noise", study.noise().text))
     return pairs(rows)
 
 

@@ -46,6 +46,7 @@ CASES = (
         "slow",
         "with a rate as small, {epochs} epochs are too few to learn what others do",
     ),
+    _Case("learning_rate", "low", "stuck", "with a rate as small, a training hardly learns"),
     _Case("learning_rate", "high", "stuck", "with a rate as large, steps lead uphill again"),
     _Case(
         "batch_size",
@@ -56,8 +57,8 @@ CASES = (
 )
 
 WORDS = {
-    ("slow", False): "were still improving at their last epoch",
-    ("slow", True): "were pruned, or still improving at their last epoch",
+    ("slow", False): "were still improving at their last epoch, or hardly learned",
+    ("slow", True): "were pruned, still improving at their last epoch, or hardly learned",
     ("stuck", False): "got stuck: their training loss rose, or never fell",
     ("stuck", True): "got stuck: their training loss rose, or never fell",
 }
@@ -77,17 +78,20 @@ def steps(spec: StudySpec, trials: pd.DataFrame, verdicts: pd.DataFrame) -> Iter
     usual = verdicts.groupby("trial")["verdict"].agg(lambda found: found.mode().iloc[0])
     verdict = ended["number"].map(usual)
     pruned = ended["outcome"] == "pruned"
-    wrong = {"slow": pruned | (verdict == "still improving"), "stuck": verdict == "stuck"}
+    stuck = verdict == "stuck"  # it never learned, or went uphill again
+    wrong = {"slow": pruned | stuck | (verdict == "still improving"), "stuck": stuck}
     winner = costs_of(spec, ended).dropna().sort_values(kind="stable").index[:1]
+    said = set[tuple[str, str]]()
     for case in CASES:
         entry = parameters(spec.space).get(case.name)
-        if not _has_order(entry):
+        if not _has_order(entry) or (case.name, case.end) in said:
             continue
         values = ended[f"params_{case.name}"].dropna()
         bad = wrong[case.wrong][values.index]
         cut = _cut(values.to_numpy(float), bad.to_numpy(bool), case.end)
         if cut is None or (_at(values[values.index.isin(winner)], cut, case.end)).any():
             continue
+        said.add((case.name, case.end))
         yield _advice(spec, case, cut, _at(values, cut, case.end), bad, bool(pruned.any()))
     yield from _small_batches(spec, ended)
 

@@ -26,10 +26,11 @@ from sweep.advice import (
 )
 from sweep.cli.app import app
 from sweep.importances import Basis, basis, importances
+from sweep.noise import Noise
 from sweep.question import edited
 from sweep.results import load
 from sweep.space import distributions
-from tests.sweep.studies import finish, small
+from tests.sweep.studies import SMALL, finish, small
 
 SPACE = {
     "learning_rate": {"low": 1e-4, "high": 1.0, "log": True},
@@ -594,7 +595,7 @@ def test_rates_and_batches_that_are_too_large_are_seen():
     assert found["learning_rate"].facts["end"] == found["batch_size"].facts["end"] == "high"
     assert 0.05 < found["learning_rate"].facts["limit"] < 0.2
     assert 150 < found["batch_size"].facts["limit"] <= 200
-    assert "were pruned, or still improving" in found["batch_size"].text
+    assert "were pruned, still improving" in found["batch_size"].text
 
 
 def test_small_batches_that_cost_and_bring_nothing():
@@ -683,3 +684,56 @@ def test_whether_a_rung_tells_the_best(pruner, noise, said):
     found = list(pruning(spec, tables.trials(spec, rows), epochs))
     assert len(found) == (said is not None)
     assert all(said in each.text for each in found)
+
+
+def noise_of(**changed):
+    """The noise of ten trials that differ by 0.01, with seeds that make as much."""
+    kept = {"standard_deviation": 0.01, "low": 0.008, "high": 0.012, "degrees": 30}
+    kept |= {"source": "replicates", "is_bound": False, "trials": 40, "spread": 0.1, "top": 10}
+    return Noise(**kept | {"top_spread": 0.01, "objective": "accuracy"} | changed)
+
+
+@pytest.mark.parametrize(
+    ("noise", "confirmed", "told"),
+    [
+        (noise_of(), False, True),
+        (noise_of(), True, False),
+        (noise_of(standard_deviation=0.002), False, False),
+    ],
+)
+def test_a_best_that_is_luck_is_to_be_confirmed(noise, confirmed, told):
+    """Where seeds make what the best differ by; not where they were trained again already."""
+    spec = spec_of()
+    table = tables.trials(spec, [])
+    found = advice(spec, table, noise=noise, confirmed=confirmed)
+    assert [each.about for each in found] == (["noise"] if told else [])
+    for each in found:
+        assert each.text == noise.text
+        assert each.commands == ("sweep confirm known",)
+        assert each.facts["top_share"] == 1
+        assert each.record()["facts"]["source"] == "replicates"
+
+
+def test_patience_keeps_the_best_epoch():
+    """What overfits after its best epoch loses nothing by it, and nothing is said."""
+    spec = spec_of({**SPACE, "patience": 3})
+    rows = values_of([i / 100 for i in range(40)])
+    verdicts = pd.DataFrame(
+        [(i, 0, "overfitting") for i in range(40)], columns=["trial", "replicate", "verdict"]
+    )
+    assert list(length(spec, tables.trials(spec, rows), verdicts)) == []
+
+
+def test_a_study_gathers_what_it_is_judged_by(tmp_path):
+    """`Study.advice` is that of its tables: their verdicts, curves, importances and noise."""
+    text = SMALL.replace("low = 1e-4, high = 1.0", "low = 1e-6, high = 1.0")
+    spec = small(tmp_path, text, trials=80, pruner="none", sampler="random")
+    study = finish(spec, tmp_path / "sweep.db")
+    complete = study.trials.query("state == 'COMPLETE'")["number"]
+    judged = steps(spec, study.trials, study.verdicts(complete.tolist()))
+    found = {(each.about, each.text) for each in study.advice()}
+    assert {("steps", each.text) for each in judged} == {f for f in found if f[0] == "steps"}
+    assert any(about == "steps" for about, _ in found)
+    low = next(a for a in study.advice() if a.about == "steps" and a.facts["end"] == "low")
+    assert low.facts["parameter"] == "learning_rate"
+    assert low.facts["limit"] < 1e-2

@@ -85,6 +85,8 @@ COMMANDS = {
     "best": (["best", "small"], 0),
     "export": (["export", "small", "--to", "trials.csv"], 0),
     "plot": (["plot", "small", "--to", "figures"], 0),
+    "report": (["report", "small", "--to", "small.html"], 0),
+    "notebook": (["notebook", "small", "--to", "small.ipynb"], 0),
     "verify": (["verify", "small", "--trials", "2"], 0),
     "confirm": (["confirm", "small", "--top", "3", "--seeds", "6", "--backend", "serial"], 0),
     "validate": (["validate", "study.toml"], 0),
