@@ -56,7 +56,7 @@ def advice(
     they themselves, `noise` is `Study.noise()`, and `confirmed` says whether the leaders were
     trained again: what is not given is not judged by.
     """
-    found = [*budget(spec, trials, spent)] if state == "complete" else []
+    found = [*budget(spec, trials, spent, noise)] if state == "complete" else []
     found += ranges(spec, trials, state)
     if basis is not None:
         found += parameters(spec, trials, basis, shares or {})

@@ -15,6 +15,7 @@ from sweep.advice.finding import (
     sign,
     trained,
 )
+from sweep.noise import Noise
 from sweep.spec import StudySpec
 
 LATE = 0.25
@@ -24,9 +25,11 @@ SLIGHT = 0.05
 """What is little of the best value's lead over the median of complete trials."""
 
 
-def budget(spec: StudySpec, trials: pd.DataFrame, spent: str | None = None) -> Iterator[Advice]:
+def budget(
+    spec: StudySpec, trials: pd.DataFrame, spent: str | None = None, noise: Noise | None = None
+) -> Iterator[Advice]:
     """Whether the best value of a complete study was still getting better: when it did for the last
-    time, and by how much in the last quarter of the trials.
+    time, and by how much in the last quarter of the trials, beside what a seed alone makes.
 
     A trial that was pruned, diverged or broke a constraint was tried and is not better; what failed
     says nothing.
@@ -61,11 +64,23 @@ def budget(spec: StudySpec, trials: pd.DataFrame, spent: str | None = None) -> I
         if gained.get("gain", 1.0) < SLIGHT:
             yield Advice("budget", f"The budget was about enough.{change}", facts | gained)
             return
+        if noise is not None and change and _gap(gained) <= noise.standard_deviation:
+            facts |= gained | {"seed": noise.standard_deviation}
+            text = (
+                f"The budget was about enough.{change} That is no more than {_gap(gained):.2g}, "
+                f"and a seed alone makes about {noise.standard_deviation:.2g}."
+            )
+            yield Advice("budget", text, facts)
+            return
         text = (
             f"The best was still getting better: trial {number} improved it with {since} of "
             f"{count} trials ({since / count:.0%}) still to end.{change} More trials may help."
         )
         yield Advice("budget", text, facts | gained, go_on(spec, "complete", spent))
+
+
+def _gap(gained: dict[str, Any]) -> float:
+    return abs(float(gained["after"] - gained["before"]))
 
 
 def _tried(spec: StudySpec, trials: pd.DataFrame) -> pd.DataFrame:

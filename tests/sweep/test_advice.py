@@ -232,6 +232,18 @@ def test_a_best_that_grew_by_next_to_nothing():
     assert found.facts["gain"] < 0.001
 
 
+@pytest.mark.parametrize(("deviation", "grew"), [(0.04, True), (0.06, False)])
+def test_a_best_that_grew_by_what_a_seed_makes(deviation, grew):
+    """Five hundredths are an improvement where seeds alone make four of them, not where six."""
+    spec = spec_of()
+    table = tables.trials(spec, values_of([i / 100 for i in range(20)]))
+    (found,) = budget(spec, table, None, noise_of(standard_deviation=deviation))
+    assert found.text.startswith("The best was still getting better") == grew
+    assert bool(found.commands) == grew
+    if not grew:
+        assert found.text.endswith("no more than 0.05, and a seed alone makes about 0.06.")
+
+
 def test_too_few_to_tell():
     """Nine trials are too few for a judgement of the budget, or of any range."""
     spec = spec_of(wall_time=60.0)
