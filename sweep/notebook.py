@@ -63,8 +63,8 @@ def cells_of(study: Study, store: str | None = None) -> list[Cell]:
 def _beginning(study: Study, store: str | None) -> Iterator[Cell]:
     spec = study.spec
     search, own = spec.search, spec.train.function
-    ways = {"maximize": "highest", "minimize": "lowest"}
-    asked = " and ".join(f"the {ways[direction(name)]} {name}" for name in spec.objectives)
+    ways = {"maximize": "the highest", "minimize": "the least"}
+    asked = " and ".join(f"{ways[direction(name)]} {name}" for name in spec.objectives)
     yield text(f"""
 # {spec.name}
 

@@ -115,7 +115,7 @@ def _between(interval: tuple[float, float] | None) -> str:
 
 
 def _asked(spec: StudySpec) -> str:
-    ways = {"maximize": "highest", "minimize": "lowest"}
+    ways = {"maximize": "highest", "minimize": "least"}
     aims = " and ".join(f"{ways[direction(name)]} {name}" for name in spec.objectives)
     search = spec.search
     replicates = f" with {search.replicates} {search.resample}" if search.replicates > 1 else ""
