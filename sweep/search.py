@@ -8,9 +8,11 @@ from typing import Any
 from sweep import draws, samplers
 from sweep.entries import extremes
 from sweep.errors import StudyChanged
-from sweep.samplers import COMPLETE_ONLY, REMEMBERS, SAMPLERS, Model, Params, Past
+from sweep.past import Params, Past
+from sweep.samplers import COMPLETE_ONLY, REMEMBERS, SAMPLERS, Model
 from sweep.space import Space, configuration, distributions, is_constant, parameters
 from sweep.spec import StudySpec, direction
+from sweep.tpe import TPE
 
 
 class History:
@@ -29,7 +31,7 @@ class History:
         self._past: list[Past] = []
         self._earlier = 0
         self._seen: set[Hashable] = set()
-        self._model: Model | None = None
+        self._model: Model | TPE | None = None
         self._points: deque[tuple[Any, ...]] = deque()
         self._signs = [-1.0 if direction(name) == "maximize" else 1.0 for name in spec.objectives]
         self._worst: tuple[float, ...] | None = None
@@ -112,7 +114,9 @@ class History:
         if searched == self._searched and not begins:
             return
         self._searched = searched
-        if self._spec.search.sampler in SAMPLERS:
+        if self._spec.search.sampler == "tpe":
+            self._model = TPE(self._spec, space, self._past)
+        elif self._spec.search.sampler in SAMPLERS:
             self._model = Model(self._spec, space, self._past)
         elif self._spec.search.sampler == "grid":
             self._points = deque(draws.grid(space, self._spec.search.seed))

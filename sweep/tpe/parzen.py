@@ -1,0 +1,205 @@
+"""Parzen estimators of a space: one kernel for each trial, and one for the whole space.
+
+A kernel is a product over the parameters (Watanabe 2023, arXiv:2304.11127, section 3.3): a normal
+distribution that is truncated to the range of a number, on its scale, and a histogram of choices.
+Candidates and densities are those of Optuna's `_ParzenEstimator`, but for the last bits of
+densities, which here come from SciPy's `ndtr` and there from a loop over `math.erfc`.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from optuna.distributions import (
+    BaseDistribution,
+    CategoricalDistribution,
+    FloatDistribution,
+    IntDistribution,
+)
+from optuna.samplers._tpe import _truncnorm
+from scipy.special import ndtr
+
+Floats = NDArray[np.float64]
+Number = FloatDistribution | IntDistribution
+
+LATEST = 25
+"""Trials whose kernels weigh as much as that of the whole space; those before weigh less."""
+NARROWEST = 100
+"""The narrowest kernel has this part of the range as its width, however many there are."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mixture:
+    """A density over some parameters."""
+
+    weights: Floats
+    """Of the kernels, the last of which is that of the whole space: (kernels,)."""
+    parts: tuple["Choices | Normals", ...]
+    """What the kernels are of each parameter."""
+
+    def sample(self, rng: np.random.RandomState, size: int) -> Floats:
+        """Points of the space, as Optuna's inner representation: (size, parameters)."""
+        # Draw for draw, and operation for operation, what Optuna does: the same points to the bit.
+        kernels = rng.choice(len(self.weights), p=self.weights, size=size)
+        points = np.empty((size, len(self.parts)))
+        for i, part in enumerate(self.parts):
+            if isinstance(part, Choices):
+                points[:, i] = part.sample(kernels, rng.rand(size))
+        numbers = {i: part for i, part in enumerate(self.parts) if isinstance(part, Normals)}
+        if not numbers:
+            return points
+        means = np.array([part.means[kernels] for part in numbers.values()])
+        widths = np.array([part.widths[kernels] for part in numbers.values()])
+        ends = np.array([part.ends for part in numbers.values()])
+        points[:, list(numbers)] = _truncnorm.rvs(
+            (ends[:, :1] - means) / widths, (ends[:, 1:] - means) / widths, means, widths, rng
+        ).T
+        logs = [i for i, part in numbers.items() if part.entry.log]
+        points[:, logs] = np.exp(points[:, logs])
+        for i, part in numbers.items():
+            if (step := part.entry.step) is not None:
+                low, high = part.entry.low, part.entry.high
+                points[:, i] = np.clip(
+                    low + np.round((points[:, i] - low) / step) * step, low, high
+                )
+        return points
+
+    def log_density(self, points: Floats) -> Floats:
+        """The logarithm of the density at each of the points: (points,)."""
+        logs = np.zeros((len(points), len(self.weights)))
+        for x, part in zip(points.T, self.parts, strict=True):
+            part.add_log_density(x, logs)
+        logs += np.log(self.weights)
+        most = logs.max(axis=1)
+        most[np.isneginf(most)] = 0.0
+        logs -= most[:, np.newaxis]
+        with np.errstate(divide="ignore"):
+            density: Floats = np.log(np.exp(logs, out=logs).sum(axis=1)) + most
+        return density
+
+
+def mixture(entries: Sequence[BaseDistribution], observed: Floats) -> Mixture:
+    """The estimator from trials in their order, the latest last: (trials, parameters).
+
+    The older a trial is, the less it weighs, down to 1 / trials (Bergstra et al. 2013).
+    """
+    count = len(observed)
+    weights = np.ones(count + 1)
+    if count > LATEST:
+        weights[: count - LATEST] = np.linspace(1.0 / count, 1.0, num=count - LATEST)
+    weights /= weights.sum()
+    parts = tuple(_part(entry, observed[:, i]) for i, entry in enumerate(entries))
+    return Mixture(weights, parts)
+
+
+def _part(entry: BaseDistribution, observed: Floats) -> "Choices | Normals":
+    if isinstance(entry, CategoricalDistribution):
+        return Choices.around(observed.astype(int), len(entry.choices))
+    assert isinstance(entry, Number)
+    return Normals.around(observed, entry)
+
+
+@dataclass(frozen=True, slots=True)
+class Choices:
+    """Of each kernel the probability of each choice."""
+
+    rows: NDArray[np.int64]
+    """Each kernel's row of the table: (kernels,)."""
+    table: Floats
+    """A row for each choice that a trial may have had, and one for the whole space."""
+
+    @classmethod
+    def around(cls, observed: NDArray[np.int64], choices: int) -> "Choices":
+        """A choice counts 1, and each other 1 / kernels."""
+        table = np.full((choices + 1, choices), 1.0 / (len(observed) + 1))
+        table[np.arange(choices), np.arange(choices)] += 1
+        table /= table.sum(axis=1, keepdims=True)
+        return cls(np.append(observed, choices), table)
+
+    def sample(self, kernels: NDArray[np.int64], quantiles: Floats) -> NDArray[np.int64]:
+        """A choice of each of these kernels."""
+        shares = np.cumsum(self.table[self.rows[kernels]], axis=-1)
+        shares[:, -1] = 1.0
+        chosen: NDArray[np.int64] = np.sum(shares < quantiles[:, np.newaxis], axis=-1)
+        return chosen
+
+    def add_log_density(self, x: Floats, logs: Floats) -> None:
+        """Add the logarithm of each kernel's probability of each choice: (points, kernels)."""
+        logs += np.log(self.table.T)[x.astype(int)][:, self.rows]
+
+
+@dataclass(frozen=True, slots=True)
+class Normals:
+    """The truncated normal distributions of a number."""
+
+    entry: Number
+    means: Floats
+    widths: Floats
+    """Their standard deviations before they are truncated: (kernels,)."""
+    ends: tuple[float, float]
+    """Where they are truncated."""
+
+    @classmethod
+    def around(cls, observed: Floats, entry: Number) -> "Normals":
+        """As wide as it is to the farther neighbour (Bergstra et al. 2011, section 4.2)."""
+        half = 0.0 if entry.step is None else entry.step / 2
+        ends = entry.low - half, entry.high + half
+        if entry.log:
+            observed = np.log(observed)
+            low, high = np.log(ends[0]), np.log(ends[1])
+            ends = math.log(ends[0]), math.log(ends[1])  # Optuna's, which may differ in a bit
+        else:
+            low, high = ends
+        # Where trials are alike, which of them is the outer one depends on the kind of sort.
+        order = np.argsort(observed)
+        gaps = np.diff(observed[order], prepend=low, append=high)
+        if len(observed) > 1:  # the ends of the range are neighbours of a single trial only
+            gaps[0] = gaps[-1] = 0.0
+        widths = np.empty(len(observed) + 1)
+        widths[order] = np.maximum(gaps[:-1], gaps[1:])
+        narrowest = (high - low) / min(float(NARROWEST), 1.0 + len(widths))
+        widths = np.clip(widths, narrowest, high - low)
+        widths[-1] = high - low
+        return cls(entry, np.append(observed, 0.5 * (low + high)), widths, ends)
+
+    def add_log_density(self, x: Floats, logs: Floats) -> None:
+        """Add the logarithm of each kernel's density at each point, of a number with steps its
+        probability: (points, kernels)."""
+        low, high = self.ends
+        if self.entry.step is None:
+            x = np.log(x) if self.entry.log else x
+            z = (x[:, np.newaxis] - self.means) / self.widths
+            outside = (x < low) | (x > high)
+            z *= z
+            z *= -0.5
+            z -= np.log(
+                math.sqrt(2 * math.pi) * self.widths * _mass(low, high, self.means, self.widths)
+            )
+            z[outside] = -np.inf
+            logs += z
+            return
+        # Few of the values differ, and few of the kernels.
+        values, value = np.unique(x, return_inverse=True)
+        kernels, kernel = np.unique(self.means + 1j * self.widths, return_inverse=True)
+        means, widths = kernels.real, kernels.imag
+        left, right = values - self.entry.step / 2, values + self.entry.step / 2
+        if self.entry.log:
+            left, right = np.log(left), np.log(right)
+        with np.errstate(divide="ignore"):
+            table = np.log(_mass(left[:, np.newaxis], right[:, np.newaxis], means, widths))
+        table -= np.log(_mass(low, high, means, widths))
+        logs += table[value][:, kernel]
+
+
+def _mass(left: Floats | float, right: Floats | float, means: Floats, widths: Floats) -> Floats:
+    """The probability between two ends.
+
+    It is taken in the lower tail, where small ones are exact: below 1e-300 it is 0, which no sum
+    with the kernel of the whole space can tell.
+    """
+    a, b = (left - means) / widths, (right - means) / widths
+    upper = a + b > 0
+    mass: Floats = ndtr(np.where(upper, -a, b)) - ndtr(np.where(upper, -b, a))
+    return mass
