@@ -15,7 +15,7 @@ from sweep import draws
 from sweep.past import Params, Past, fitted
 from sweep.space import Space, contains, distributions
 from sweep.spec import StudySpec, direction
-from sweep.tpe.parzen import mixture
+from sweep.tpe.parzen import faded, mixture
 from sweep.tpe.split import Ranking
 
 STARTUP = 10
@@ -101,8 +101,9 @@ class TPE:
             return {}
         entries = [self._searched[name] for name in names]
         columns = [self._columns[name] for name in names]
-        likely = mixture(entries, self._rows[good[:, np.newaxis], columns])
-        unlikely = mixture(entries, self._rows[others[-KERNELS:, np.newaxis], columns])
+        others = others[-KERNELS:]
+        likely = mixture(entries, self._rows[good[:, np.newaxis], columns], np.ones(len(good)))
+        unlikely = mixture(entries, self._rows[others[:, np.newaxis], columns], faded(len(others)))
         points = likely.sample(rng, CANDIDATES)
         best = points[np.argmax(likely.log_density(points) - unlikely.log_density(points))]
         return {

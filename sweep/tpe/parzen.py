@@ -26,8 +26,8 @@ Number = FloatDistribution | IntDistribution
 
 LATEST = 25
 """Trials whose kernels weigh as much as that of the whole space; those before weigh less."""
-NARROWEST = 100
-"""The narrowest kernel has this part of the range as its width, however many there are."""
+MOST_NARROW = 100.0
+"""However many kernels there are, none is narrower than the range divided by this."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +50,8 @@ class Mixture:
         numbers = {i: part for i, part in enumerate(self.parts) if isinstance(part, Normals)}
         if not numbers:
             return points
-        means = np.array([part.means[kernels] for part in numbers.values()])
-        widths = np.array([part.widths[kernels] for part in numbers.values()])
+        means = np.array([part.means[part.rows[kernels]] for part in numbers.values()])
+        widths = np.array([part.widths[part.rows[kernels]] for part in numbers.values()])
         ends = np.array([part.ends for part in numbers.values()])
         points[:, list(numbers)] = _truncnorm.rvs(
             (ends[:, :1] - means) / widths, (ends[:, 1:] - means) / widths, means, widths, rng
@@ -80,18 +80,21 @@ class Mixture:
         return density
 
 
-def mixture(entries: Sequence[BaseDistribution], observed: Floats) -> Mixture:
-    """The estimator from trials in their order, the latest last: (trials, parameters).
-
-    The older a trial is, the less it weighs, down to 1 / trials (Bergstra et al. 2013).
-    """
-    count = len(observed)
-    weights = np.ones(count + 1)
-    if count > LATEST:
-        weights[: count - LATEST] = np.linspace(1.0 / count, 1.0, num=count - LATEST)
+def mixture(entries: Sequence[BaseDistribution], observed: Floats, weights: Floats) -> Mixture:
+    """The estimator from trials, (trials, parameters), that weigh so much."""
+    weights = np.append(weights, 1.0)
     weights /= weights.sum()
     parts = tuple(_part(entry, observed[:, i]) for i, entry in enumerate(entries))
     return Mixture(weights, parts)
+
+
+def faded(count: int) -> Floats:
+    """Weights of trials in their order: the older, the less, down to 1 / count (Bergstra, Yamins
+    and Cox 2013, ICML 28)."""
+    weights = np.ones(count)
+    if count > LATEST:
+        weights[:-LATEST] = np.linspace(1.0 / count, 1.0, num=count - LATEST)
+    return weights
 
 
 def _part(entry: BaseDistribution, observed: Floats) -> "Choices | Normals":
@@ -132,12 +135,14 @@ class Choices:
 
 @dataclass(frozen=True, slots=True)
 class Normals:
-    """The truncated normal distributions of a number."""
+    """The truncated normal distributions of a number: those that differ, and each kernel's one."""
 
     entry: Number
     means: Floats
     widths: Floats
-    """Their standard deviations before they are truncated: (kernels,)."""
+    """Their standard deviations before they are truncated: (distributions,)."""
+    rows: NDArray[np.int64]
+    """Each kernel's distribution: (kernels,)."""
     ends: tuple[float, float]
     """Where they are truncated."""
 
@@ -145,61 +150,54 @@ class Normals:
     def around(cls, observed: Floats, entry: Number) -> "Normals":
         """As wide as it is to the farther neighbour (Bergstra et al. 2011, section 4.2)."""
         half = 0.0 if entry.step is None else entry.step / 2
-        ends = entry.low - half, entry.high + half
+        low, high = ends = entry.low - half, entry.high + half
         if entry.log:
             observed = np.log(observed)
             low, high = np.log(ends[0]), np.log(ends[1])
             ends = math.log(ends[0]), math.log(ends[1])  # Optuna's, which may differ in a bit
-        else:
-            low, high = ends
-        # Where trials are alike, which of them is the outer one depends on the kind of sort.
+        # Which of equal trials is the outer one is up to the sort, in Optuna as here.
         order = np.argsort(observed)
         gaps = np.diff(observed[order], prepend=low, append=high)
         if len(observed) > 1:  # the ends of the range are neighbours of a single trial only
             gaps[0] = gaps[-1] = 0.0
-        widths = np.empty(len(observed) + 1)
-        widths[order] = np.maximum(gaps[:-1], gaps[1:])
-        narrowest = (high - low) / min(float(NARROWEST), 1.0 + len(widths))
-        widths = np.clip(widths, narrowest, high - low)
-        widths[-1] = high - low
-        return cls(entry, np.append(observed, 0.5 * (low + high)), widths, ends)
+        widths = np.maximum(gaps[:-1], gaps[1:])
+        widths = np.clip(widths, (high - low) / min(MOST_NARROW, 2.0 + len(observed)), high - low)
+        widths = np.append(widths, high - low)
+        means = np.append(observed[order], 0.5 * (low + high))
+        # Of numbers with steps many are alike.
+        differs = np.append(True, (means[1:] != means[:-1]) | (widths[1:] != widths[:-1]))
+        rows = np.empty(len(means), dtype=np.int64)
+        rows[np.append(order, len(order))] = np.cumsum(differs) - 1
+        return cls(entry, means[differs], widths[differs], rows, ends)
 
     def add_log_density(self, x: Floats, logs: Floats) -> None:
         """Add the logarithm of each kernel's density at each point, of a number with steps its
         probability: (points, kernels)."""
         low, high = self.ends
-        if self.entry.step is None:
-            x = np.log(x) if self.entry.log else x
-            z = (x[:, np.newaxis] - self.means) / self.widths
-            outside = (x < low) | (x > high)
-            z *= z
-            z *= -0.5
-            z -= np.log(
-                math.sqrt(2 * math.pi) * self.widths * _mass(low, high, self.means, self.widths)
-            )
-            z[outside] = -np.inf
-            logs += z
-            return
-        # Few of the values differ, and few of the kernels.
         values, value = np.unique(x, return_inverse=True)
-        kernels, kernel = np.unique(self.means + 1j * self.widths, return_inverse=True)
-        means, widths = kernels.real, kernels.imag
-        left, right = values - self.entry.step / 2, values + self.entry.step / 2
-        if self.entry.log:
-            left, right = np.log(left), np.log(right)
-        with np.errstate(divide="ignore"):
-            table = np.log(_mass(left[:, np.newaxis], right[:, np.newaxis], means, widths))
-        table -= np.log(_mass(low, high, means, widths))
-        logs += table[value][:, kernel]
+        if self.entry.step is None:
+            values = np.log(values) if self.entry.log else values
+            table = (values[:, np.newaxis] - self.means) / self.widths
+            table *= table
+            table *= -0.5
+            table -= np.log(self.widths * math.sqrt(2 * math.pi))
+            table[(values < low) | (values > high)] = -np.inf
+        else:
+            left, right = values - self.entry.step / 2, values + self.entry.step / 2
+            if self.entry.log:
+                left, right = np.log(left), np.log(right)
+            with np.errstate(divide="ignore"):
+                table = np.log(self._mass(left[:, np.newaxis], right[:, np.newaxis]))
+        table -= np.log(self._mass(low, high))
+        logs += table[value][:, self.rows]
 
+    def _mass(self, left: Floats | float, right: Floats | float) -> Floats:
+        """The probability between two ends, if nothing were truncated.
 
-def _mass(left: Floats | float, right: Floats | float, means: Floats, widths: Floats) -> Floats:
-    """The probability between two ends.
-
-    It is taken in the lower tail, where small ones are exact: below 1e-300 it is 0, which no sum
-    with the kernel of the whole space can tell.
-    """
-    a, b = (left - means) / widths, (right - means) / widths
-    upper = a + b > 0
-    mass: Floats = ndtr(np.where(upper, -a, b)) - ndtr(np.where(upper, -b, a))
-    return mass
+        It is taken in the lower tail, where small ones are exact: what is below 1e-300 is 0, which
+        a sum with the kernel of the whole space cannot tell.
+        """
+        a, b = (left - self.means) / self.widths, (right - self.means) / self.widths
+        upper = a + b > 0
+        mass: Floats = ndtr(np.where(upper, -a, b)) - ndtr(np.where(upper, -b, a))
+        return mass
