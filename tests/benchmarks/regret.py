@@ -2,22 +2,22 @@
 
 python -m tests.benchmarks.regret [TRIALS] [KERNELS] [SEEDS]
 
-As long as no more than `tpe.KERNELS` trials speak against (some 2,000), ours takes Optuna's choices:
-the column `equal` counts the trials, of three runs of 60, that have the same parameters to the bit.
-Beyond, older trials are left out. What that costs is measured with as many trials as can be waited
-for: TRIALS (500) of which at most KERNELS (100) speak against, and the same with all of them. Shown
-are the medians over the seeds of the simple regret at the end (for recorded studies, of the value
-of the surrogate), and the p-values of Wilcoxon's signed-rank test that leaving some out is worse,
-as they are and after Holm's correction over all rows.
+As long as at most `tpe.KERNELS` trials speak against, ours takes Optuna's choices: the column `equal`
+counts the trials, of three runs of 60, that have the same parameters to the bit. Beyond, some are
+left out. What that costs is measured at a smaller size: TRIALS (500) of which KERNELS (100) speak
+against, and the same with all of them. Shown are the medians over SEEDS (20) of the simple regret at
+the end (for recorded studies, of the value), and the p-values of Wilcoxon's signed-rank test that
+leaving some out is worse, as they are and after Holm's correction over all rows.
 
-The recorded studies are random searches over networks on scikit-learn's sets (data/*.csv); a random
-forest fitted to their trials stands in for the training.
+The recorded studies are searches over networks on scikit-learn's sets (data/*.csv: the parameters
+and the validation error or loss). A random forest fitted to their trials stands in for training.
 """
 
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -111,7 +111,7 @@ def _choices(p: Params) -> float:
     """A sum over six lists of choices, with a term for each pair of neighbours."""
     places = ["abcdef".index(p[f"c{i}"]) for i in range(6)]
     single = sum((i * place) % 6 for i, place in enumerate(places, start=1))
-    return single + sum((x - y) % 6 for x, y in zip(places, places[1:], strict=False)) / 2
+    return single + sum((x - y) % 6 for x, y in pairwise(places)) / 2
 
 
 LAYERS = {f"width{i}": Range[int](low=8, high=512, log=True) for i in range(4)}
@@ -151,14 +151,17 @@ PROBLEMS: dict[str, Callable[[], Problem]] = {
 def recorded(name: str) -> Problem:
     """A study of ours, whose trainings a random forest foretells."""
     table = pd.read_csv(RECORDED / f"{name}.csv")
-    space = {column: _entry(column, table[column]) for column in table if column != "value"}
+    known = [column for column in table if column not in ("value", "epochs")]
+    space = {column: _entry(column, table[column]) for column in known}
     entries = distributions(space)
-    rows = np.array([_inner(entries, row) for row in table.to_dict("records")])
-    forest = RandomForestRegressor(100, random_state=0, n_jobs=1).fit(rows, table["value"])
+    epochs = table.get("epochs", pd.Series(0.0, table.index))
+    rows = np.array([_inner(entries, row) for row in table[known].to_dict("records")])
+    forest = RandomForestRegressor(100, random_state=0, n_jobs=1)
+    forest.fit(np.column_stack([rows, epochs]), table["value"])
     trees = [tree.tree_ for tree in forest.estimators_]
 
     def value(params: Params) -> float:
-        row = np.array([_inner(entries, params)], dtype=np.float32)
+        row = np.array([[*_inner(entries, params), epochs.max()]], dtype=np.float32)
         return float(np.mean([tree.predict(row) for tree in trees]))
 
     return Problem(space, value, 0.0)
