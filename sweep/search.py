@@ -28,6 +28,8 @@ class History:
         self._original = distributions(spec.space)
         self._space: Space | None = None
         self._searched: draws.Searched = {}
+        self._names: tuple[str, ...] = ()
+        self._held: Params = {}
         self._past: list[Past] = []
         self._earlier = 0
         self._seen: set[Hashable] = set()
@@ -111,6 +113,13 @@ class History:
             return
         begins, searched = self._space is None, distributions(space)
         self._space = space
+        entries = parameters(space)
+        self._names = tuple(entries)
+        self._held = {
+            name: extremes(entries[name])[0]
+            for name in self._original
+            if name in entries and is_constant(entries[name])
+        }
         if searched == self._searched and not begins:
             return
         self._searched = searched
@@ -123,14 +132,8 @@ class History:
 
     def _proposal(self, number: int, space: Space, seed: int, fixed: Mapping[str, Any]) -> Params:
         """What is searched, and what was when the study began, in the order of the space."""
-        entries = parameters(space)
-        held = {
-            name: extremes(entries[name])[0]
-            for name in self._original
-            if name in entries and is_constant(entries[name])
-        }
-        drawn = held | self._propose(number, space, seed) | dict(fixed)
-        return {name: drawn[name] for name in entries if name in drawn}
+        drawn = self._held | self._propose(number, space, seed) | dict(fixed)
+        return {name: drawn[name] for name in self._names if name in drawn}
 
     def _propose(self, number: int, space: Space, seed: int) -> Params:
         if not self._searched:
