@@ -40,6 +40,7 @@ class TPE:
         self._count = 0
         signs = [-1.0 if direction(name) == "maximize" else 1.0 for name in spec.objectives]
         self._ranking = Ranking(signs)
+        self._rng = np.random.RandomState()  # seeded for each proposal: a new one takes longer
         for place, trial in enumerate(past):
             self.begin()
             params = fitted(trial.params, space, self._searched, place)
@@ -75,26 +76,22 @@ class TPE:
         """Parameters for a trial that has none yet."""
         if self._ranking.finished < STARTUP:
             return draws.random(self._searched, seed)
-        rng = np.random.RandomState(seed)
+        self._rng.seed(seed)
         good = self._ranking.good()
         speaks = self._speaks[: self._count].copy()
         speaks[good] = False
         others = np.flatnonzero(speaks)
-        found = self._sample(self._joint, good, others, rng)
+        found = self._sample(self._joint, good, others)
         for name, entry in self._searched.items():
             if name not in found or not contains(entry, found[name]):
-                found |= self._sample([name], good, others, rng)
+                found |= self._sample([name], good, others)
         return {
             name: entry.to_external_repr(entry.to_internal_repr(found[name]))
             for name, entry in self._searched.items()
         }
 
     def _sample(
-        self,
-        names: Sequence[str],
-        good: NDArray[np.int64],
-        others: NDArray[np.int64],
-        rng: np.random.RandomState,
+        self, names: Sequence[str], good: NDArray[np.int64], others: NDArray[np.int64]
     ) -> Params:
         """Values of these parameters that are likely for good trials and not for others."""
         if not names:
@@ -104,7 +101,7 @@ class TPE:
         others = others[-KERNELS:]
         likely = mixture(entries, self._rows[good[:, np.newaxis], columns], np.ones(len(good)))
         unlikely = mixture(entries, self._rows[others[:, np.newaxis], columns], faded(len(others)))
-        points = likely.sample(rng, CANDIDATES)
+        points = likely.sample(self._rng, CANDIDATES)
         best = points[np.argmax(likely.log_density(points) - unlikely.log_density(points))]
         return {
             name: entry.to_external_repr(x)
