@@ -3,7 +3,7 @@
 python -m tests.benchmarks.suggestions [ASKS]
 
 Six parameters, one objective, a third of the trials complete and the others pruned at rungs: the
-median milliseconds of ASKS proposals (20) of our TPE, of Optuna's, and of rustuna's if that is
+median CPU milliseconds of ASKS proposals (20) of our TPE, of Optuna's, and of rustuna's if that is
 installed, one of each after the other, on one thread. The last column is how many times as long as
 ours Optuna's takes, as the median over the pairs.
 """
@@ -150,9 +150,9 @@ def main(asks: int = 20) -> None:
 
 
 def _seconds(ask: Callable[[], object]) -> float:
-    began = time.perf_counter()
+    began = time.process_time()
     ask()
-    return time.perf_counter() - began
+    return time.process_time() - began
 
 
 if __name__ == "__main__":

@@ -6,6 +6,8 @@ import random
 import numpy as np
 import optuna
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from optuna.samplers import RandomSampler, TPESampler
 from optuna.samplers._tpe.parzen_estimator import _ParzenEstimator, _ParzenEstimatorParameters
 from optuna.samplers._tpe.sampler import default_weights
@@ -15,7 +17,7 @@ from sweep import draws, studyfile, tpe
 from sweep.entries import Range
 from sweep.past import Past
 from sweep.space import distributions
-from sweep.tpe.parzen import faded, mixture
+from sweep.tpe.parzen import faded, mixture, thinned
 
 
 def spec(objectives):
@@ -191,3 +193,33 @@ def test_a_random_start_is_optuna_s(seed):
     sampler = RandomSampler(seed)
     drawn = {name: sampler.sample_independent(None, None, name, e) for name, e in entries.items()}
     assert draws.random(entries, seed) == drawn
+
+
+@given(st.integers(0, 500), st.integers(4, 100))
+def test_thinned(count, most):
+    """Of many trials the latest half stay, and others for all those before: nobody's weight is
+    lost, and none is kept twice."""
+    kept, weights = thinned(count, most)
+    np.testing.assert_allclose(weights.sum(), faded(count).sum())
+    assert len(kept) == len(weights) == min(count, most)
+    assert np.all(np.diff(kept) > 0)
+    late = most // 2
+    np.testing.assert_array_equal(kept[-late:], np.arange(count)[-late:])
+    np.testing.assert_array_equal(weights[-late:], faded(count)[-late:])
+    if count > most:
+        assert np.ptp(np.diff(kept[: most - late])) <= 1
+
+
+def test_many_trials(monkeypatch):
+    """Where trials are left out, the good ones never are."""
+    monkeypatch.setattr(tpe, "KERNELS", 30)
+    searched = {"x": Range[float](low=0.0, high=1.0)}
+    model = tpe.TPE(spec(["log_loss"]), searched, ())
+    for number in range(400):
+        place = model.begin()
+        x = model.propose(place, number)["x"] if number >= 300 else (number / 300 + 0.71) % 1
+        assert 0 <= x <= 1
+        model.settle(place, {"x": x})
+        model.tell(place, Past({}, "complete", (abs(x - 0.7),)))
+    xs = [model.propose(400, number)["x"] for number in range(30)]
+    assert np.median(np.abs(np.array(xs) - 0.7)) < 0.02
