@@ -167,43 +167,50 @@ class Normals:
             observed = np.log(observed)
             low, high = np.log(ends[0]), np.log(ends[1])
             ends = math.log(ends[0]), math.log(ends[1])  # Optuna's, which may differ in a bit
+        count = len(observed)
         # Which of equal trials is the outer one is up to the sort, in Optuna as here.
         order = np.argsort(observed)
-        gaps = np.diff(observed[order], prepend=low, append=high)
-        if len(observed) > 1:  # the ends of the range are neighbours of a single trial only
+        means = np.concatenate(([low], observed[order], [high]))
+        gaps = means[1:] - means[:-1]
+        if count > 1:  # the ends of the range are neighbours of a single trial only
             gaps[0] = gaps[-1] = 0.0
-        widths = np.maximum(gaps[:-1], gaps[1:])
-        widths = np.clip(widths, (high - low) / min(MOST_NARROW, 2.0 + len(observed)), high - low)
-        widths = np.append(widths, high - low)
-        means = np.append(observed[order], 0.5 * (low + high))
+        widths = np.maximum(gaps, np.concatenate((gaps[1:], [high - low])))
+        narrowest = (high - low) / min(MOST_NARROW, 2.0 + count)
+        widths = np.minimum(np.maximum(widths, narrowest), high - low)
+        means = means[1:]
+        means[-1] = 0.5 * (low + high)
         # Of numbers with steps many are alike.
-        differs = np.append(True, (means[1:] != means[:-1]) | (widths[1:] != widths[:-1]))
-        rows = np.empty(len(means), dtype=np.int64)
-        rows[np.append(order, len(order))] = np.cumsum(differs) - 1
+        differs = np.ones(count + 1, dtype=bool)
+        differs[1:] = (means[1:] != means[:-1]) | (widths[1:] != widths[:-1])
+        rows = np.empty(count + 1, dtype=np.int64)
+        rows[-1] = count
+        rows[:-1][order] = np.arange(count)
+        rows = (np.cumsum(differs) - 1)[rows]
         return cls(entry, means[differs], widths[differs], rows, ends)
 
     def add_log_density(self, x: Floats, logs: Floats) -> None:
         """Add the logarithm of each kernel's density at each point, of a number with steps its
         probability: (points, kernels)."""
         low, high = self.ends
-        values, value = np.unique(x, return_inverse=True)
+        inside = ndtr((high - self.means) / self.widths) - ndtr((low - self.means) / self.widths)
         if self.entry.step is None:
-            values = np.log(values) if self.entry.log else values
-            table = (values[:, np.newaxis] - self.means) / self.widths
+            x = np.log(x) if self.entry.log else x
+            table = (x[:, np.newaxis] - self.means) / self.widths
             table *= table
             table *= -0.5
-            table -= np.log(self.widths * math.sqrt(2 * math.pi))
-            table[(values < low) | (values > high)] = -np.inf
-        else:
-            left, right = values - self.entry.step / 2, values + self.entry.step / 2
-            if self.entry.log:
-                left, right = np.log(left), np.log(right)
-            with np.errstate(divide="ignore"):
-                table = np.log(self._mass(left[:, np.newaxis], right[:, np.newaxis]))
-        table -= np.log(self._mass(low, high))
+            table -= np.log(math.sqrt(2 * math.pi) * self.widths * inside)
+            table[(x < low) | (x > high)] = -np.inf
+            logs += table[:, self.rows]
+            return
+        values, value = np.unique(x, return_inverse=True)
+        left, right = values - self.entry.step / 2, values + self.entry.step / 2
+        if self.entry.log:
+            left, right = np.log(left), np.log(right)
+        with np.errstate(divide="ignore"):
+            table = np.log(self._mass(left[:, np.newaxis], right[:, np.newaxis]) / inside)
         logs += table[value][:, self.rows]
 
-    def _mass(self, left: Floats | float, right: Floats | float) -> Floats:
+    def _mass(self, left: Floats, right: Floats) -> Floats:
         """The probability between two ends, if nothing were truncated.
 
         It is taken in the lower tail, where small ones are exact: what is below 1e-300 is 0, which
