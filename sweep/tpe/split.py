@@ -18,7 +18,7 @@ Key = tuple[int, float, float, int]
 """Of two trials the lesser is the better one; the last is its place."""
 
 
-def good(finished: int, objectives: int) -> int:
+def quota(finished: int, objectives: int) -> int:
     """How many of the finished trials are good: a tenth, of one objective at most MOST."""
     tenth = math.ceil(0.1 * finished)
     return tenth if objectives > 1 else min(tenth, MOST)
@@ -51,7 +51,7 @@ class Ranking:
 
     def good(self) -> NDArray[np.int64]:
         """The places of the good trials in their order."""
-        count = good(self.finished, len(self._signs))
+        count = quota(self.finished, len(self._signs))
         fronts = self._first_fronts(count)
         rest = [key[-1] for key in self._best[: count - len(fronts)]]
         return np.array(sorted([*fronts, *rest]), dtype=np.int64)
