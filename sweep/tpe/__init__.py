@@ -15,17 +15,17 @@ from sweep import draws
 from sweep.past import Params, Past, fitted
 from sweep.space import Space, contains, distributions
 from sweep.spec import StudySpec, direction
-from sweep.tpe.parzen import mixture, thinned
+from sweep.tpe.parzen import faded, mixture
 from sweep.tpe.split import Ranking
 
 STARTUP = 10
 """Trials that end before the first one is not drawn at random."""
 CANDIDATES = 24
 """Points among which a proposal is the one that the good trials speak for most."""
-KERNELS = 2000
-"""Trials at most that speak against: the latest half of so many, with those that run, and as many
-of those before, evenly spread, each for its neighbours too. Beyond, proposals would take longer the
-more trials there are; tests/benchmarks/regret.py shows no loss from leaving some out."""
+KERNELS = 4000
+"""The latest trials that speak against, at most: with all, a proposal would take the longer the more
+there are. So many take some 7 ms; even a fifth of all, the latest, cost little regret, and as many
+that are spread over all cost more (tests/benchmarks/regret.py)."""
 
 
 class TPE:
@@ -100,10 +100,9 @@ class TPE:
             return {}
         entries = [self._searched[name] for name in names]
         columns = [self._columns[name] for name in names]
-        kept, weights = thinned(len(others), KERNELS)
-        mine, theirs = good[:, np.newaxis], others[kept, np.newaxis]
-        likely = mixture(entries, self._rows[mine, columns], np.ones(len(good)))
-        unlikely = mixture(entries, self._rows[theirs, columns], weights)
+        mine, theirs = good[:, np.newaxis], others[-KERNELS:, np.newaxis]
+        likely = mixture(entries, self._rows[mine, columns], np.ones(len(mine)))
+        unlikely = mixture(entries, self._rows[theirs, columns], faded(len(theirs)))
         points = likely.sample(self._rng, CANDIDATES)
         best = points[np.argmax(likely.log_density(points) - unlikely.log_density(points))]
         return {

@@ -97,18 +97,6 @@ def faded(count: int) -> Floats:
     return weights
 
 
-def thinned(count: int, most: int) -> tuple[NDArray[np.int64], Floats]:
-    """At most so many of the trials, and their weights: the latest half, and as many of those
-    before, evenly spread, that also weigh what those between them would."""
-    weights = faded(count)
-    if count <= most:
-        return np.arange(count), weights
-    latest = most // 2
-    spread = np.arange(most - latest) * (count - latest) // (most - latest)
-    kept = np.concatenate([spread, np.arange(count - latest, count)])
-    return kept, np.add.reduceat(weights, kept)
-
-
 def _part(entry: BaseDistribution, observed: Floats) -> "Choices | Normals":
     if isinstance(entry, CategoricalDistribution):
         return Choices.around(observed.astype(int), len(entry.choices))

@@ -4,7 +4,7 @@ python -m tests.benchmarks.regret [TRIALS] [KERNELS] [SEEDS]
 
 As long as at most `tpe.KERNELS` trials speak against, ours takes Optuna's choices: the column
 `equal` counts the trials, of three runs of 60, that have the same parameters to the bit. Beyond,
-some are left out. What that costs is measured on a smaller scale: TRIALS (250) with KERNELS (50)
+some are left out. What that costs is measured on a smaller scale: TRIALS (500) with KERNELS (100)
 against, and the same with all of them. Shown are the medians over SEEDS (20) of the simple
 regret at the end (for recorded studies, of the value), and the p-values of Wilcoxon's signed-rank
 test that leaving some out is worse, as they are and after Holm's correction over all rows.
@@ -259,7 +259,7 @@ def measure(name: str, trials: int, kernels: int, runs: int) -> Row:
     return Row(name, f"{sum(same)}/{len(same)}", np.median(every), np.median(some), p)
 
 
-def main(trials: int = 250, kernels: int = 50, runs: int = 20) -> None:
+def main(trials: int = 500, kernels: int = 100, runs: int = 20) -> None:
     """Print the table."""
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     print(f"{trials} trials, {runs} seeds; all speak against, or at most {kernels}")

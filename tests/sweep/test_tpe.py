@@ -6,8 +6,6 @@ import random
 import numpy as np
 import optuna
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from optuna.samplers import RandomSampler, TPESampler
 from optuna.samplers._tpe.parzen_estimator import _ParzenEstimator, _ParzenEstimatorParameters
 from optuna.samplers._tpe.sampler import default_weights
@@ -17,7 +15,7 @@ from sweep import draws, studyfile, tpe
 from sweep.entries import Range
 from sweep.past import Past
 from sweep.space import distributions
-from sweep.tpe.parzen import faded, mixture, thinned
+from sweep.tpe.parzen import faded, mixture
 
 
 def spec(objectives):
@@ -195,31 +193,22 @@ def test_a_random_start_is_optuna_s(seed):
     assert draws.random(entries, seed) == drawn
 
 
-@given(st.integers(0, 500), st.integers(4, 100))
-def test_thinned(count, most):
-    """Of many trials the latest half stay, and others for all those before: nobody's weight is
-    lost, and none is kept twice."""
-    kept, weights = thinned(count, most)
-    np.testing.assert_allclose(weights.sum(), faded(count).sum())
-    assert len(kept) == len(weights) == min(count, most)
-    assert np.all(np.diff(kept) > 0)
-    late = most // 2
-    np.testing.assert_array_equal(kept[-late:], np.arange(count)[-late:])
-    np.testing.assert_array_equal(weights[-late:], faded(count)[-late:])
-    if count > most:
-        assert np.ptp(np.diff(kept[: most - late])) <= 1
-
-
-def test_many_trials(monkeypatch):
-    """Where trials are left out, the good ones never are."""
-    monkeypatch.setattr(tpe, "KERNELS", 30)
-    searched = {"x": Range[float](low=0.0, high=1.0)}
-    model = tpe.TPE(spec(["log_loss"]), searched, ())
-    for number in range(400):
-        place = model.begin()
-        x = model.propose(place, number)["x"] if number >= 300 else (number / 300 + 0.71) % 1
-        assert 0 <= x <= 1
-        model.settle(place, {"x": x})
-        model.tell(place, Past({}, "complete", (abs(x - 0.7),)))
-    xs = [model.propose(400, number)["x"] for number in range(30)]
-    assert np.median(np.abs(np.array(xs) - 0.7)) < 0.02
+@pytest.mark.parametrize("good", [True, False])
+def test_many_trials(good, monkeypatch):
+    """Where there are more than KERNELS others, the latest of these speak and none before, and
+    the good trials all do."""
+    monkeypatch.setattr(tpe, "KERNELS", 50)
+    searched = {"x": Range[float](low=0.0, high=1.0), "c": ("a", "b")}
+    entries = distributions(searched)
+    past = [
+        Past(draws.random(entries, i), "complete", (float(i > 10) + 0.001 * i,)) for i in range(200)
+    ]
+    changed = draws.random(entries, 999)
+    other = [*past]
+    other[5 if good else 40] = Past(changed, "complete", past[5 if good else 40].values)
+    models = [tpe.TPE(spec(["log_loss"]), searched, trials) for trials in (past, other)]
+    ours, others = ([model.propose(200, seed) for seed in range(10)] for model in models)
+    assert (ours != others) == good
+    latest = tpe.TPE(spec(["log_loss"]), searched, [*past[:20], *past[150:]])
+    monkeypatch.setattr(tpe.split, "quota", lambda *_: 20)
+    assert [latest.propose(200, seed) for seed in range(10)] == ours
