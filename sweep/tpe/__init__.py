@@ -23,9 +23,9 @@ STARTUP = 10
 CANDIDATES = 24
 """Points among which a proposal is the one that the good trials speak for most."""
 KERNELS = 4000
-"""The latest trials that speak against, at most: with all, a proposal would take the longer the more
-there are. So many take some 7 ms; even a fifth of all, the latest, cost little regret, and as many
-that are spread over all cost more (tests/benchmarks/regret.py)."""
+"""The latest trials that speak against, at most: with all, a proposal would take the longer the
+more there are. So many take some 7 ms. Even a fifth of all, the latest, cost little regret, and as
+many that are spread over all cost more (tests/benchmarks/regret.py)."""
 
 
 class TPE:
