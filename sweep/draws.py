@@ -1,7 +1,7 @@
 """Samplers without a memory: a trial's parameters by its number and the study's seed alone."""
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,6 @@ from optuna.distributions import (
     FloatDistribution,
     IntDistribution,
 )
-from optuna.samplers import RandomSampler
 
 from sweep.errors import StudyFileError
 from sweep.space import Space, distributions, settings
@@ -23,10 +22,30 @@ Searched = dict[str, BaseDistribution]
 
 
 def random(searched: Searched, seed: int) -> dict[str, Any]:
-    """Independent of each other and of the other trials."""
-    # Without a study: what Optuna's own draws here depends on nothing but its seed.
-    draw: Callable[..., Any] = RandomSampler(seed).sample_independent
-    return {name: draw(None, None, name, entry) for name, entry in searched.items()}
+    """Independent of each other and of the other trials; the values of Optuna's RandomSampler."""
+    rng = np.random.RandomState(seed)
+    return {name: _drawn(entry, rng) for name, entry in searched.items()}
+
+
+def _drawn(entry: BaseDistribution, rng: np.random.RandomState) -> Any:
+    match entry:
+        case CategoricalDistribution(choices=choices):
+            return choices[rng.uniform(size=len(choices)).argmax()]
+        case IntDistribution(low=low, high=high, log=True):
+            exponent = rng.uniform(math.log(low - 0.5), math.log(high + 0.5))
+            return min(max(round(math.exp(exponent)), low), high)
+        case IntDistribution(low=low, high=high, step=step):
+            x = rng.uniform(low - 0.5 * step, high + 0.5 * step)
+            return min(max(math.floor((x - low) / step + 0.5) * step + low, low), high)
+        case FloatDistribution(low=low, high=high, log=True):
+            exponent = rng.uniform(math.log(low), math.log(high))
+            return min(max(math.exp(exponent), low), math.nextafter(high, low))
+        case FloatDistribution(low=low, high=high, step=None):
+            return min(rng.uniform(low, high), math.nextafter(high, low))
+        case FloatDistribution(low=low, high=high, step=float(step)):
+            x = rng.uniform(low - 0.5 * step, high + 0.5 * step)
+            return min(max(round((x - low) / step) * step + low, low), high)
+    raise TypeError(f"no distribution of ours: {entry!r}")
 
 
 def quasi_random(searched: Searched, study_seed: int, number: int) -> dict[str, Any]:

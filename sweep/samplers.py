@@ -1,8 +1,7 @@
-"""Optuna's samplers, and the study in memory that they learn from."""
+"""Optuna's other samplers, and the study in memory that they learn from."""
 
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from importlib.util import find_spec
 from typing import Any
 
@@ -13,7 +12,6 @@ from optuna.samplers import (
     CmaEsSampler,
     GPSampler,
     NSGAIISampler,
-    TPESampler,
 )
 from optuna.samplers._lazy_random_state import LazyRandomState
 from optuna.storages import InMemoryStorage
@@ -23,10 +21,9 @@ from threadpoolctl import threadpool_limits
 
 from sweep import draws
 from sweep.errors import StudyFileError
-from sweep.space import Space, contains, distributions, settings
+from sweep.past import Params, Past, fitted
+from sweep.space import Space, contains, distributions
 from sweep.spec import StudySpec, direction
-
-Params = dict[str, Any]
 
 STATES = {
     "running": TrialState.RUNNING,
@@ -37,18 +34,6 @@ STATES = {
 _DIRECTIONS = {"minimize": StudyDirection.MINIMIZE, "maximize": StudyDirection.MAXIMIZE}
 SOURCE_TRIALS = 10
 """Complete trials from which CMA-ES can begin: it takes the best tenth."""
-
-
-@dataclass(slots=True)
-class Past:
-    """What a sampler knows of a trial: its state in STATES, and the values of the objectives if it
-    is complete, or those at its rungs if it was pruned."""
-
-    params: Mapping[str, Any]
-    state: str = "running"
-    values: tuple[float, ...] | None = None
-    violations: tuple[float, ...] = ()
-    reports: dict[int, float] = field(default_factory=dict)
 
 
 class Model:
@@ -154,30 +139,6 @@ def reseed(sampler: BaseSampler, seed: int) -> None:
         sampler._gprs_cache_list = sampler._constraints_gprs_cache_list = None
 
 
-def fitted(
-    params: Mapping[str, Any],
-    space: Space,
-    searched: draws.Searched,
-    seed: int,
-) -> Params | None:
-    """A trial's parameters in another space; None if it used a value that is not in it.
-
-    Of what it did not use, values that are missing or outside are drawn: any is as true.
-    """
-    inside = {
-        name: params[name]
-        for name, entry in searched.items()
-        if name in params and contains(entry, params[name])
-    }
-    if len(inside) == len(searched):
-        return inside
-    drawn = draws.random(searched, seed)
-    used = settings(space, drawn | dict(params))
-    if any(name in used for name in searched.keys() - inside.keys()):
-        return None
-    return {name: inside.get(name, drawn[name]) for name in searched}
-
-
 def _cma_es(
     searched: draws.Searched, known: Sequence[Params | None], past: Sequence[Past]
 ) -> BaseSampler:
@@ -207,7 +168,6 @@ def _cma_es(
 SAMPLERS: dict[
     str, Callable[[draws.Searched, Sequence[Params | None], Sequence[Past]], BaseSampler]
 ] = {
-    "tpe": lambda *past: TPESampler(),
     "gp": lambda *past: GPSampler(warn_independent_sampling=False),
     "cma_es": _cma_es,
     "nsga2": lambda *past: NSGAIISampler(),

@@ -8,9 +8,11 @@ from typing import Any
 from sweep import draws, samplers
 from sweep.entries import extremes
 from sweep.errors import StudyChanged
-from sweep.samplers import COMPLETE_ONLY, REMEMBERS, SAMPLERS, Model, Params, Past
+from sweep.past import Params, Past
+from sweep.samplers import COMPLETE_ONLY, REMEMBERS, SAMPLERS, Model
 from sweep.space import Space, configuration, distributions, is_constant, parameters
 from sweep.spec import StudySpec, direction
+from sweep.tpe import TPE
 
 
 class History:
@@ -26,10 +28,12 @@ class History:
         self._original = distributions(spec.space)
         self._space: Space | None = None
         self._searched: draws.Searched = {}
+        self._names: tuple[str, ...] = ()
+        self._held: Params = {}
         self._past: list[Past] = []
         self._earlier = 0
         self._seen: set[Hashable] = set()
-        self._model: Model | None = None
+        self._model: Model | TPE | None = None
         self._points: deque[tuple[Any, ...]] = deque()
         self._signs = [-1.0 if direction(name) == "maximize" else 1.0 for name in spec.objectives]
         self._worst: tuple[float, ...] | None = None
@@ -109,24 +113,27 @@ class History:
             return
         begins, searched = self._space is None, distributions(space)
         self._space = space
+        entries = parameters(space)
+        self._names = tuple(entries)
+        self._held = {
+            name: extremes(entries[name])[0]
+            for name in self._original
+            if name in entries and is_constant(entries[name])
+        }
         if searched == self._searched and not begins:
             return
         self._searched = searched
-        if self._spec.search.sampler in SAMPLERS:
+        if self._spec.search.sampler == "tpe":
+            self._model = TPE(self._spec, space, self._past)
+        elif self._spec.search.sampler in SAMPLERS:
             self._model = Model(self._spec, space, self._past)
         elif self._spec.search.sampler == "grid":
             self._points = deque(draws.grid(space, self._spec.search.seed))
 
     def _proposal(self, number: int, space: Space, seed: int, fixed: Mapping[str, Any]) -> Params:
         """What is searched, and what was when the study began, in the order of the space."""
-        entries = parameters(space)
-        held = {
-            name: extremes(entries[name])[0]
-            for name in self._original
-            if name in entries and is_constant(entries[name])
-        }
-        drawn = held | self._propose(number, space, seed) | dict(fixed)
-        return {name: drawn[name] for name in entries if name in drawn}
+        drawn = self._held | self._propose(number, space, seed) | dict(fixed)
+        return {name: drawn[name] for name in self._names if name in drawn}
 
     def _propose(self, number: int, space: Space, seed: int) -> Params:
         if not self._searched:

@@ -53,8 +53,9 @@ def spec(sampler, space=None, **search):
 
 def small(history):
     """With the populations small enough for 40 trials to be several generations."""
-    if history._model and isinstance(history._model._sampler, optuna.samplers.NSGAIISampler):
-        history._model._sampler.population_size = 6
+    sampler = getattr(history._model, "_sampler", None)
+    if isinstance(sampler, optuna.samplers.NSGAIISampler):
+        sampler.population_size = 6
 
 
 def loss(params):

@@ -425,7 +425,7 @@ def test_with_name(folder):
 
 def test_names_agree():
     """The names that a study file may use are those of the tables that hold the things."""
-    assert set(spec.SAMPLERS) == {"random", "quasi_random", "grid", *samplers.SAMPLERS}
+    assert set(spec.SAMPLERS) == {"random", "quasi_random", "grid", "tpe", *samplers.SAMPLERS}
     assert set(spec.PRUNERS) == pruners.PRUNERS.keys()
     assert set(spec.MEASURES) == cost.MEASURES.keys()
 
