@@ -16,8 +16,8 @@ def start(
     portable: bool = False,
 ) -> Backend:
     """The backend of this name: `ray`, on `cpus` of this machine or on the cluster at `address`,
-    after a beginning in processes of this machine; `processes`, which are all there is; or `serial`,
-    which computes in this process."""
+    after a beginning in processes of this machine; `processes`, those alone; or `serial`, which
+    computes in this process."""
     if name not in NAMES:
         raise UsageError(f"backend {name!r}: there are {', '.join(NAMES)}")
     if name == "serial":
