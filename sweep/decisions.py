@@ -225,8 +225,10 @@ class _Fold:
         self, trial: Trial, place: int, now: float, earlier: tuple[verdict.Told, ...] = ()
     ) -> Iterator[Step]:
         stage = self.stages(trial.number)[place]
-        segments = tuple(self.segment(trial, stage, replicate) for replicate in stage.replicates)
         cost = predicted_cost(trial.config, self.shape, stage.until - stage.start)
+        segments = tuple(
+            self.segment(trial, stage, replicate, cost) for replicate in stage.replicates
+        )
         ends = now + len(segments) * cost
         self.free -= 1
         work = _Work(trial, place, segments, earlier)
@@ -235,7 +237,7 @@ class _Fold:
         for segment in segments:
             yield Submit(segment, ends, whole)
 
-    def segment(self, trial: Trial, stage: Stage, replicate: int) -> Segment:
+    def segment(self, trial: Trial, stage: Stage, replicate: int, seconds: float) -> Segment:
         spec = self.spec
         return Segment(
             trial=trial.number,
@@ -247,6 +249,7 @@ class _Fold:
             function=spec.train.function,
             fold=replicate if spec.search.resample == "folds" else 0,
             metrics=verdict.further_metrics(spec, trial.config, stage.until),
+            seconds=seconds,
         )
 
     def decide(self, work: _Work, reports: tuple[Report, ...], now: float) -> Iterator[Step]:

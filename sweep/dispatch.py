@@ -20,7 +20,7 @@ ATTEMPTS = 3
 """How often a segment whose worker is lost is sent out before its trial ends as `worker_lost`."""
 
 AHEAD = 2
-"""Segments at the backend for each of its CPUs: one that runs and one to follow it."""
+"""Bundles of segments at the backend for each of its CPUs: one that runs and one to follow it."""
 
 PATIENCE = 0.2
 """Seconds to wait for a report before others get a turn: a stop is seen, the display goes on."""
@@ -207,8 +207,11 @@ class Dispatch:
         heapq.heappush(self._heap, entry)
 
     def _fill(self) -> None:
-        while self._heap and not self.hold and len(self._sent) < AHEAD * self.backend.cpus:
-            _, _, segment = heapq.heappop(self._heap)
+        while self._heap and not self.hold:
+            segment = self._heap[0][-1]
+            if len(self._sent) * segment.share >= AHEAD * self.backend.cpus:
+                break
+            heapq.heappop(self._heap)
             if segment in self._open and segment not in self._sent:  # else it was killed
                 self._send(segment)
 

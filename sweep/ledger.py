@@ -38,6 +38,11 @@ class Ledger:
     """Seconds that its drivers waited for the store."""
     recording_median: float | None
     """Of them for a trial's end, in the median of the last session."""
+    slowness: float
+    """The seconds of training for one that was predicted, in the median of trials; NaN before
+    there are any."""
+    band: tuple[float, float]
+    """Between which multiples of that the middle 80 % of trials lie."""
 
     @property
     def total(self) -> "pd.Series[float]":
@@ -76,9 +81,14 @@ class Ledger:
 
 
 def ledger(
-    trials: Columns, attempts: pd.DataFrame, events: pd.DataFrame, sessions: list[Row]
+    trials: Columns,
+    attempts: pd.DataFrame,
+    events: pd.DataFrame,
+    sessions: list[Row],
+    epochs: int,
 ) -> Ledger:
-    """The ledger of a record; of the trials it takes `number`, `asking` and `predicted_cost`."""
+    """The ledger of a record whose trials have at most so many epochs; of the trials it takes
+    `number`, `asking`, `predicted_cost` and `epochs`."""
     parts = pd.DataFrame(
         {
             "trial": attempts["trial"],
@@ -99,13 +109,26 @@ def ledger(
     )
     summed = known.merge(parts.groupby("trial").sum().reset_index(), how="left", on="trial")
     frame = summed[["trial", *PARTS, "predicted"]].fillna(0.0)
+    shares = pd.Series(trials["epochs"], dtype="float64").fillna(0.0) / epochs
+    slowness, band = _beside(frame["training"], frame["predicted"] * shares)
     return Ledger(
         frame,
         sum(map(_cpu_seconds, sessions)),
         len(sessions),
         sum(row["recording"] or 0.0 for row in sessions),
         sessions[-1]["recording_median"] if sessions else None,
+        slowness,
+        band,
     )
+
+
+def _beside(
+    seconds: "pd.Series[float]", predicted: "pd.Series[float]"
+) -> tuple[float, tuple[float, float]]:
+    """The median of seconds beside those predicted, and the middle 80 % as multiples of it."""
+    known = (seconds > 0) & (predicted > 0)
+    low, middle, high = (seconds[known] / predicted[known]).quantile([0.1, 0.5, 0.9])
+    return float(middle), (float(low / middle), float(high / middle))
 
 
 def _seconds(frame: pd.DataFrame, begin: str, end: str) -> "pd.Series[float]":

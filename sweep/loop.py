@@ -12,7 +12,7 @@ from sweep.control import Control
 from sweep.cost import Shape, predicted_cost
 from sweep.decisions import REFUSED_IN_A_ROW, decisions
 from sweep.dispatch import Dispatch, Tick
-from sweep.errors import StudyFailed
+from sweep.errors import BackendError, StudyFailed
 from sweep.journal import Journal
 from sweep.spec import StudySpec
 from sweep.steps import Await, Begin, Close, Command, Decide, Full, Promote, Reply, Submit, Turn
@@ -36,7 +36,7 @@ class Opened:
 
 @dataclass(frozen=True, slots=True)
 class Ready:
-    """The backend computes, on so many CPUs."""
+    """The backend computes, on so many CPUs; told again when there are others."""
 
     cpus: int
 
@@ -75,6 +75,8 @@ class Loop:
     control: Control
     clock: Clock
     stop: threading.Event
+    cpus: int
+    """That the user knows of."""
     ended: int = 0
     failed: int = 0
     errors: int = 0
@@ -96,6 +98,9 @@ class Loop:
             left = "complete"
         except Left as why:
             left = str(why)
+        except BackendError:
+            yield from self.show()  # what came back before is not lost
+            raise
         yield from self.show()
         return left
 
@@ -153,6 +158,7 @@ class Loop:
                 yield from self.show()
             yield tick
             yield from self.heed()
+            yield from self.count_cpus()
             yield from self.compare_kernels()
             yield from self.look_at_checkpoints()
             if self.dispatch.starved(segment):
@@ -163,6 +169,13 @@ class Loop:
     def leave_if_stopped(self) -> None:
         if self.control.leaving == "stop" and self.dispatch.is_stuck:
             raise Left("stop")
+
+    def count_cpus(self) -> Iterator[Event]:
+        """Say so if there are others now."""
+        if (cpus := self.dispatch.backend.cpus) != self.cpus:
+            self.cpus = cpus
+            self.control.store.session(self.control.lease, cpus=cpus)
+            yield Ready(cpus)
 
     def compare_kernels(self) -> Iterator[Event]:
         """Say so, once, if the machines of the study do not compute alike."""

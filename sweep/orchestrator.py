@@ -118,7 +118,9 @@ def _carry_out(
             control = Control(store, lease, journal, dispatch, spec)
             warm = warm_start(spec, store, lease, journal)
             shape = Shape.of(data[0])
-            loop = Loop(spec, shape, warm, journal, dispatch, winner, control, clock, stop)
+            loop = Loop(
+                spec, shape, warm, journal, dispatch, winner, control, clock, stop, backend.cpus
+            )
             left = yield from loop.carry_out()
             waited = {"recording": journal.recording, "recording_median": journal.recording_median}
             store.session(lease, **waited)

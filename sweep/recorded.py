@@ -143,9 +143,9 @@ class Recorded:
         with self._store() as store:
             study = store.study(self.name)["id"]
             attempts, events = self._attempts(store), self._events(store)
-            names = ["number", "asking", "predicted_cost"]
-            trials = store.columns("trials", study, names)
-            return ledger(trials, attempts, events, store.sessions(study))
+            names = ["number", "asking", "predicted_cost", "epochs"]
+            trials, sessions = store.columns("trials", study, names), store.sessions(study)
+            return ledger(trials, attempts, events, sessions, self.spec.train.epochs)
 
     @property
     def platforms(self) -> list[dict[str, Any]]:

@@ -74,8 +74,8 @@ class Study(Recorded):
 
         As `sweep confirm`: the same call goes on with one that was interrupted, and returns one
         that is complete. `folds` has the rounds go through so many folds by turns. `backend` is
-        `ray`, on `cpus` or on the cluster at `address`, or `serial`. UsageError if it cannot be;
-        StudyLocked while a process runs the study.
+        `ray`, on `cpus` or on the cluster at `address`, `processes` or `serial`. UsageError if it
+        cannot be; StudyLocked while a process runs the study.
         """
         if self.spec.portable and not is_portable():
             raise UsageError(

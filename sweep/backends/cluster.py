@@ -2,7 +2,12 @@
 
 import logging
 import os
+import signal
 import socket
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 # Before Ray is imported: it reads these once, and would talk on the user's terminal.
@@ -28,22 +33,30 @@ HELLO = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes.fromhex("000000040000000000"
 """What a client of HTTP/2, and so of Ray's gRPC, says first (RFC 9113, section 3.4)."""
 
 
-def connect(cpus: int | None, address: str, environment: dict[str, str]) -> int:
+def connect(
+    cpus: int | None, address: str, environment: dict[str, str], *, is_own: bool = False
+) -> int:
     """Connect to the cluster at `address`, host:port, or start a "local" one with so many CPUs; how
-    many there are. Workers have `environment`. BackendError says what is wrong."""
+    many there are. Workers have `environment`; one that `is_own` was started on this machine by
+    `lead`. BackendError says what is wrong."""
     quiet: dict[str, Any] = {"logging_level": logging.ERROR, "log_to_driver": False}
     workers: dict[str, Any] = {"env_vars": environment} if environment else {}
     logging.getLogger("ray").setLevel(logging.ERROR)
     try:
         if address == "local":
-            ray.init("local", num_cpus=cpus, include_dashboard=False, runtime_env=workers, **quiet)
+            quiet["include_dashboard"] = False
+            with _signals_kept():
+                ray.init("local", num_cpus=cpus, runtime_env=workers, **quiet)
         else:
             _check_reachable(address)
             # As `ray start` does: a cluster that it began has asked for this user's token since.
             maybe_enable_token_auth_if_token_available(warn_if_disabled=False)
-            # The nodes have Ray; the code that they run comes from here, so that all run the same.
-            workers["py_modules"] = [sweep, trainer]
-            ray.init(address, runtime_env=workers, **quiet)
+            if not is_own:
+                # The nodes have Ray; the code that they run comes from here, so that all run the
+                # same.
+                workers["py_modules"] = [sweep, trainer]
+            with _signals_kept():
+                ray.init(address, runtime_env=workers, **quiet)
     except (OSError, RuntimeError, ValueError) as error:
         raise BackendError(
             f"Ray at {address} cannot be used: {first_line(error)}; --address takes host:port as "
@@ -55,6 +68,33 @@ def connect(cpus: int | None, address: str, environment: dict[str, str]) -> int:
         ray.shutdown()
         raise BackendError(f"the Ray cluster at {address} has no CPUs; add a node that has")
     return found
+
+
+def lead(cpus: int | None) -> None:
+    """Start a Ray on this machine and say where it is; end it when stdin ends."""
+    told = os.fdopen(os.dup(1), "w")
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    try:
+        connect(cpus, "local", {})
+    except BackendError as error:
+        print(error, file=told)
+        return
+    print("at", ray.get_runtime_context().gcs_address, file=told, flush=True)
+    sys.stdin.read()
+    ray.shutdown()
+
+
+@contextmanager
+def _signals_kept() -> Iterator[None]:
+    """Ray takes the signals that end a process; who has taken one before gets it back."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        if threading.current_thread() is threading.main_thread():
+            for number, handler in before.items():
+                if callable(handler):
+                    signal.signal(number, handler)
 
 
 def _check_reachable(address: str) -> None:

@@ -1,9 +1,13 @@
 """The unit of work: some epochs of one trial, a pure function of what the segment names."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol, Self
 
 from trainer import EpochRecord, TrainState
+
+BUNDLE, MOST = 0.05, 16
+"""Seconds that a bundle of segments is predicted to last, and how many it holds at most: what
+sending one costs, some milliseconds, is then little beside it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +27,15 @@ class Segment:
     """Which of the backend's datasets."""
     metrics: tuple[str, ...] = ()
     """Further metrics to measure on the validation rows when the segment ends."""
+    seconds: float | None = field(default=None, compare=False)
+    """Predicted, from the state that it begins from."""
+
+    @property
+    def share(self) -> float:
+        """How much of a bundle it makes: segments that make one together may travel together."""
+        if self.seconds is None:
+            return 1.0
+        return min(1.0, max(1 / MOST, self.seconds / BUNDLE))
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,5 +1,7 @@
 """`sweep show --ledger`: where the time of a study went."""
 
+from math import isnan
+
 import pandas as pd
 from rich.console import Console
 from rich.table import Table
@@ -27,6 +29,12 @@ def print_ledger(study: Study) -> None:
     if ledger.recording_median is not None:
         milliseconds = 1000 * ledger.recording_median
         console.print(f"  {'  of it, in the median of trials':<40}{milliseconds:>22.2f} ms a trial")
+    if not isnan(ledger.slowness):
+        low, high = ledger.band
+        console.print(
+            f"  training took {ledger.slowness:.2f} of the seconds predicted in the median of "
+            f"trials, and {low:.2f} to {high:.2f} times that in the middle 80 %"
+        )
     _print_share(console, study)
     _print_causes(console, study.attempts)
     for platform in study.platforms:

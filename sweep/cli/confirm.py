@@ -60,11 +60,11 @@ def confirm(
     how = How(store, backend, cpus, address, allow_code, take_over, json)
     prepare(spec, how)
     stop = threading.Event()
-    with Store(place) as record, stopping(stop) as listen:
+    with Store(place) as record, stopping(stop):
         events = confirming(
             name,
             record,
-            lambda datasets: start_backend(spec, how, datasets, listen),
+            lambda datasets: start_backend(spec, how, datasets),
             stop,
             top=top,
             seeds=seeds,

@@ -10,6 +10,7 @@ import typer
 
 class Where(StrEnum):
     ray = "ray"
+    processes = "processes"
     serial = "serial"
 
 
@@ -51,14 +52,18 @@ Set = Annotated[
     ),
 ]
 Backend = Annotated[
-    Where, typer.Option(envvar="SWEEP_BACKEND", help="Ray tasks, or everything in this process.")
+    Where,
+    typer.Option(
+        envvar="SWEEP_BACKEND",
+        help="Ray, processes of this machine alone, or everything in this process.",
+    ),
 ]
 Cpus = Annotated[
     int | None,
     typer.Option(
         min=1,
         envvar="SWEEP_CPUS",
-        help="CPUs that a local Ray uses; all by default.",
+        help="CPUs of this machine to use; all by default.",
         show_default=False,
     ),
 ]

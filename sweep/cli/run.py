@@ -4,7 +4,7 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -131,22 +131,24 @@ def _carry_out(spec: "StudySpec", how: How, file: Path | None = None) -> None:
     # After the question was found to be sound: these take a second.
     from sweep import orchestrator
     from sweep.cli.display import display
-    from sweep.cli.summary import print_summary
-    from sweep.results import load
     from sweep.store import Store, locate
 
     place = locate(how.store)
     stop = threading.Event()
-    with Store(place) as record, stopping(stop) as listen:
+    with Store(place) as record, stopping(stop):
         events = orchestrator.run(
             spec,
             record,
-            lambda datasets: start_backend(spec, how, datasets, listen),
+            lambda datasets: start_backend(spec, how, datasets),
             stop,
             allow_code=how.allow_code,
             take_over=how.take_over,
         )
         ended = display(spec, how.backend.value, events)
+
+    from sweep.cli.summary import print_summary
+    from sweep.results import load
+
     study = load(spec.name, place)
     if how.json:
         print_json("run", study.summary())
@@ -164,7 +166,8 @@ def prepare(spec: "StudySpec", how: How) -> None:
 
     if how.cpus is not None and (how.address != "local" or how.backend is Where.serial):
         raise UsageError(
-            "--cpus (or SWEEP_CPUS) is for a local Ray: leave it out, or --address and --backend"
+            "--cpus (or SWEEP_CPUS) is for this machine's CPUs: leave it out, or --address and "
+            "--backend serial"
         )
     if spec.portable:
         be_portable()
@@ -172,16 +175,12 @@ def prepare(spec: "StudySpec", how: How) -> None:
         sys.path.insert(0, str(Path.cwd()))  # the user's trainer is there, as for python -m
 
 
-def start_backend(
-    spec: "StudySpec", how: How, datasets: "tuple[Dataset, ...]", listen: Callable[[], None]
-) -> "Backend":
+def start_backend(spec: "StudySpec", how: How, datasets: "tuple[Dataset, ...]") -> "Backend":
     from sweep.backends.starting import start
 
-    backend = start(
+    return start(
         how.backend.value, datasets, cpus=how.cpus, address=how.address, portable=spec.portable
     )
-    listen()  # again: Ray has taken the signals
-    return backend
 
 
 def be_portable() -> None:
@@ -194,7 +193,7 @@ def be_portable() -> None:
 
 
 @contextmanager
-def stopping(stop: threading.Event) -> Iterator[Callable[[], None]]:
+def stopping(stop: threading.Event) -> Iterator[None]:
     """The first Ctrl-C (or SIGTERM) asks what runs to stop; the second interrupts."""
     numbers = (signal.SIGINT, signal.SIGTERM)
 
@@ -204,14 +203,9 @@ def stopping(stop: threading.Event) -> Iterator[Callable[[], None]]:
         stop.set()
         print("stopping; once more to stop at once", file=sys.stderr, flush=True)
 
-    def listen() -> None:
-        for number in numbers:
-            signal.signal(number, ask)
-
-    before = {number: signal.getsignal(number) for number in numbers}
-    listen()
+    before = {number: signal.signal(number, ask) for number in numbers}
     try:
-        yield listen
+        yield
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

@@ -115,7 +115,8 @@ class Tally:
             case Opened():  # also when it is extended: its decisions are then told again
                 self._restart(event.spec)
             case Ready():
-                self.cpus, self.ready = event.cpus, now
+                self.cpus = event.cpus
+                self.ready = now if self.ready is None else self.ready
             case Begin(trial=trial):
                 self.see(Standing(trial.number, trial.params, trial.predicted_cost))
             case Promote(last=last):

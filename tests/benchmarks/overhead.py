@@ -11,6 +11,7 @@ milliseconds a trial that the driver waited for the store.
 import sys
 import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +41,13 @@ STUDY = {
 }
 
 
-def busy(segment: Segment, state: Any, milliseconds: int, *_: object) -> tuple[Report, TrainState]:
+def bundle(work: list[tuple[Any, ...]], _: int, milliseconds: int, *states: Any) -> list[Any]:
+    """Segments that keep a CPU busy for so long each, in the place of training."""
+    done = [busy(segment, milliseconds) for segment, *_ in work]
+    return [[report for report, _ in done], *(state for _, state in done)]
+
+
+def busy(segment: Segment, milliseconds: int) -> tuple[Report, TrainState]:
     """A segment that keeps its CPU busy for so long, and what it reports."""
     started = time.time()
     until = time.perf_counter() + milliseconds / 1000
@@ -56,11 +63,14 @@ def busy(segment: Segment, state: Any, milliseconds: int, *_: object) -> tuple[R
 class Busy(RayBackend):
     """Ray, with trials of a known length in the place of training."""
 
-    task = ray.remote(num_cpus=1, num_returns=2, max_retries=0)(busy)
+    task = ray.remote(num_cpus=1, max_retries=0)(bundle)
 
     def __init__(self, datasets: tuple[Dataset, ...], cpus: int, milliseconds: int) -> None:
         super().__init__(datasets, cpus=cpus)
-        self._datasets = [milliseconds]
+        self._datasets, self._seconds = [milliseconds], milliseconds / 1000
+
+    def submit(self, segment: Segment, *rest: Any) -> None:
+        super().submit(replace(segment, seconds=self._seconds), *rest)
 
 
 def main(cpus: int = 2) -> None:

@@ -194,7 +194,13 @@ def test_the_ledger_is_shown(sweep, tmp_path):
     write(tmp_path)
     assert sweep(*FINISHED).returncode == 0
     shown = sweep("show", "small", "--ledger").stdout
-    for part in ("waiting for virtual order", "recording", "CPU seconds trained", "platform"):
+    for part in (
+        "waiting for virtual order",
+        "recording",
+        "CPU seconds trained",
+        "platform",
+        "middle 80 %",
+    ):
         assert part in shown
     assert len([line for line in shown.splitlines() if line.strip()[:1].isdigit()]) >= 24
 
@@ -241,7 +247,7 @@ MISTAKES = [
     (["run", "bad.toml"], 2, ["bad.toml", "not valid TOML"]),
     (["run", "unknown.toml"], 2, ["unknown.toml", "search.trails", 'did you mean "trials"']),
     (["run", "study.toml", "--name", "../escape"], 2, ["../escape", "letters, digits"]),
-    (["run", "study.toml", "--backend", "cloud"], 2, ["'cloud' is not one of 'ray', 'serial'"]),
+    (["run", "study.toml", "--backend", "cloud"], 2, ["not one of 'ray', 'processes', 'serial'"]),
     (["run", "study.toml", "--cpus", "0"], 2, ["--cpus"]),
     (["run", "study.toml", "--store", "study.toml/x.db"], 4, ["cannot write the store"]),
     (["run", "study.toml", "--store", "study.toml"], 4, ["not a database"]),

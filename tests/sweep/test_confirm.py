@@ -311,7 +311,7 @@ REFUSED = [
     ({"folds": 1}, "give 2 or more, or leave it out"),
     ({"folds": 5}, "give a multiple of 5, such as 10 or 15"),
     ({"folds": 1000, "seeds": 1000}, "folds = 1000: sklearn:iris has"),
-    ({"backend": "cloud"}, "there are ray, serial"),
+    ({"backend": "cloud"}, "there are ray, processes, serial"),
 ]
 
 

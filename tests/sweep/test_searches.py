@@ -360,6 +360,14 @@ def test_the_ledger_accounts_for_the_time(tmp_path, path):
     assert ledger.total["training"] == pytest.approx(study.trials["seconds"].sum())
     assert 0 < ledger.share < 1
     assert ledger.sessions == 1
+    trials = study.trials.set_index("number")
+    done = trials["predicted_cost"] * trials["epochs"] / study.spec.train.epochs
+    ratios = np.sort(trials["seconds"] / done)
+    low, high = ledger.band
+    assert ledger.slowness == pytest.approx(np.median(ratios))
+    assert (ledger.slowness * low, ledger.slowness * high) == pytest.approx(
+        tuple(np.quantile(ratios, [0.1, 0.9]))
+    )
     assert study.platforms[0]["numpy"] == np.__version__
     assert next(iter(events(small(tmp_path), path))).recorded == 24
 
