@@ -2,6 +2,7 @@
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
+from warnings import catch_warnings, filterwarnings
 
 if TYPE_CHECKING:
     from sweep.comparison import compare
@@ -25,4 +26,6 @@ def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module 'sweep' has no attribute {name!r}")
     module, attribute = _HOMES[name]
-    return getattr(import_module(module), attribute)
+    with catch_warnings():  # Optuna's import warns in notebooks without widgets, which need none
+        filterwarnings("ignore", "IProgress not found")
+        return getattr(import_module(module), attribute)

@@ -85,9 +85,10 @@ class Noise:
             f"is {self.share:.0%}, and the best {self.top} by {self.top_spread:.3g}. "
         )
         if self.top_share >= 0.5:
+            how = "" if self.source == "confirmation" else " (sweep confirm)"
             return said + (
-                "The order of the best is mostly luck: more seeds for them (sweep confirm) would "
-                "tell more than more trials."
+                f"The order of the best is mostly luck: more seeds for them{how} would tell more "
+                "than more trials."
             )
         return said + (
             "The best differ by more than luck: more trials may find better ones, and more seeds "
