@@ -314,9 +314,15 @@ def _sentence(row: dict[str, Any], sign: int, count: int) -> str:
 
 def _notes(studies: Sequence[Study], other_data: bool) -> tuple[str, ...]:
     notes = ["The values of a study's trials depend on each other and say nothing of its winner."]
-    if any(study.spec.search.replicates > 1 for study in studies):
+    confirmed = all(len(_retrainings(study)) > 1 for study in studies)
+    if not confirmed and any(study.spec.search.replicates > 1 for study in studies):
         notes.append(
             "Replicates that chose a winner flatter it: confirm the winners (sweep confirm)."
+        )
+    elif not confirmed:
+        notes.append(
+            "The winners are one network each, and another seed may differ: confirm them (sweep "
+            "confirm)."
         )
     if other_data:
         notes.append("The studies are of different rows: what differs may be the data.")

@@ -18,7 +18,11 @@ from sweep.spec import StudySpec
 from sweep.store import Row
 
 TOP = 10
-"""Trials that are looked at as the best."""
+"""Trials that are looked at as the best, but no more than half of those that are complete."""
+
+MUCH = 0.5
+"""The part of the variance among the best that noise alone would make, from which on more seeds
+tell more than more trials."""
 
 ENOUGH = 5
 """Degrees of freedom before a source says anything."""
@@ -75,24 +79,23 @@ class Noise:
     def text(self) -> str:
         """What it means, in sentences with the numbers."""
         deviation = f"{self.standard_deviation:.3g}"
+        known = f"95 %: {self.low:.3g} to {self.high:.3g}; from {SOURCES[self.source]}"
         if self.is_bound:
-            deviation = f"roughly {deviation}, hardly by more than {self.high:.3g}"
+            deviation, known = f"roughly {deviation} or less", f"from {SOURCES[self.source]}"
         said = (
             f"With its seed alone the {self.objective} of a trial varies by {deviation} "
-            f"(standard deviation; 95 %: {self.low:.3g} to {self.high:.3g}; from "
-            f"{SOURCES[self.source]}, {self.degrees} degrees of freedom). "
+            f"(standard deviation; {known}, {self.degrees} degrees of freedom). "
             f"The {self.trials} complete trials vary by {self.spread:.3g}, of whose variance this "
             f"is {self.share:.0%}, and the best {self.top} by {self.top_spread:.3g}. "
         )
-        if self.top_share >= 0.5:
-            how = "" if self.source == "confirmation" else " (sweep confirm)"
-            return said + (
-                f"The order of the best is mostly luck: more seeds for them{how} would tell more "
-                "than more trials."
-            )
+        if self.top_share < MUCH:
+            return said + "The best differ by more than luck: more trials may find better ones."
+        if self.is_bound:
+            return said + "The order of the best may be luck: sweep confirm measures it."
+        how = "" if self.source == "confirmation" else " (sweep confirm)"
         return said + (
-            "The best differ by more than luck: more trials may find better ones, and more seeds "
-            "would change little."
+            f"The order of the best is mostly luck: more seeds for them{how} would tell more than "
+            "more trials."
         )
 
     def __repr__(self) -> str:
@@ -130,6 +133,7 @@ def noise(spec: StudySpec, trials: Sequence[Row], retrained: Mapping[Key, float]
         sqrt(squares / (chi2.ppf(p, degrees) * averaged))
         for p in ((1 + LEVEL) / 2, (1 - LEVEL) / 2)
     )
+    top = max(2, min(TOP, len(values) // 2))
     return Noise(
         standard_deviation=sqrt(squares / scale),
         low=low,
@@ -139,8 +143,8 @@ def noise(spec: StudySpec, trials: Sequence[Row], retrained: Mapping[Key, float]
         is_bound=source == "neighbours",
         trials=len(values),
         spread=float(np.std(values, ddof=1)),
-        top=min(TOP, len(values)),
-        top_spread=float(np.std(values[:TOP], ddof=1)),
+        top=top,
+        top_spread=float(np.std(values[:top], ddof=1)),
         objective=spec.objectives[0],
     )
 

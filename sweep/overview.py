@@ -10,7 +10,7 @@ from sweep import studyfile
 from sweep.errors import StudyFileError
 from sweep.spec import StudySpec
 from sweep.store import Row, Store, is_free
-from sweep.verdict import rank
+from sweep.verdict import Place, rank
 
 STATES = ("running", "paused", "complete", "pruned", "failed")
 """Of trials, in the order in which they are counted."""
@@ -128,9 +128,10 @@ def first_value(trial: Row) -> float:
     return float(trial["values"][0] if trial["values"] else trial["value"])
 
 
-def place(spec: StudySpec, trial: Row) -> tuple[int, float, int]:
+def place(spec: StudySpec, trial: Row) -> Place:
     """The rank of a complete trial: the least is the best."""
-    return rank(spec, first_value(trial), trial["number"], trial["constraints"] or ())
+    values = trial["values"] or [trial["value"]]
+    return rank(spec, values, trial["number"], trial["constraints"] or ())
 
 
 def spent_budget(spec: StudySpec, trials: Sequence[Row], closings: Sequence[Row]) -> str | None:

@@ -141,7 +141,8 @@ class Study(Recorded):
             basis=basis(self.spec, rows, ()),
             shares=importances(self.spec, rows),
             noise=noise,
-            confirmed=confirmation is not None and confirmation.state == "complete",
+            leader=self.leader,
+            confirmed=confirmation.winner if confirmation is not None else None,
         )
 
     def _repr_html_(self) -> str:

@@ -105,22 +105,28 @@ def measures(
     )
 
 
+Place = tuple[int, tuple[float, ...], int]
+"""The rank of a complete trial: the least is the best."""
+
+
 def rank(
-    spec: StudySpec, value: float, number: int, violations: Sequence[float] = ()
-) -> tuple[int, float, int]:
-    """The place of a complete trial by its first objective: the least is the best.
+    spec: StudySpec, values: Sequence[float], number: int, violations: Sequence[float] = ()
+) -> Place:
+    """The place of a complete trial by its first objective, and of equals by the further ones.
 
     Those that break fewer constraints come first, and of equals the one begun first.
     """
-    sign = -1 if direction(spec.objectives[0]) == "maximize" else 1
-    return sum(violation > 0 for violation in violations), sign * value, number
+    costs = tuple(
+        -value if direction(name) == "maximize" else value
+        for name, value in zip(spec.objectives, values, strict=True)
+    )
+    return sum(violation > 0 for violation in violations), costs, number
 
 
-def place(spec: StudySpec, step: Decide) -> tuple[int, float, int]:
+def place(spec: StudySpec, step: Decide) -> Place:
     """The rank of a trial that has just come to its end."""
     assert step.value is not None
-    value = step.values[0] if step.values else step.value
-    return rank(spec, value, step.trial.number, step.violations)
+    return rank(spec, step.values or (step.value,), step.trial.number, step.violations)
 
 
 def further_metrics(spec: StudySpec, config: Any, until: int) -> tuple[str, ...]:

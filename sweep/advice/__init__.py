@@ -46,15 +46,16 @@ def advice(
     basis: Basis | None = None,
     shares: Mapping[str, float] | None = None,
     noise: Noise | None = None,
-    confirmed: bool = False,
+    leader: int | None = None,
+    confirmed: int | None = None,
 ) -> list[Advice]:
     """All that is to be said of a study with this question and `Study.trials`.
 
     `spec` has the space as it was edited last, `state` is the study's, `spent` the key of the
     budget that ended it before all its trials had begun. `epochs` is `Study.epochs`, `verdicts`
     `Study.diagnoses` of the complete trials, `basis` and `shares` what `importances` are of, and
-    they themselves, `noise` is `Study.noise()`, and `confirmed` says whether the leaders were
-    trained again: what is not given is not judged by.
+    they themselves, `noise` is `Study.noise()`, `leader` the best trial and `confirmed` the one
+    that is the best of those that were trained again: what is not given is not judged by.
     """
     found = [*budget(spec, trials, spent, noise)] if state == "complete" else []
     found += ranges(spec, trials, state)
@@ -66,7 +67,7 @@ def advice(
     if epochs is not None:
         found += pruning(spec, trials, epochs)
     if noise is not None:
-        found += luck(spec, noise, confirmed=confirmed)
+        found += luck(spec, noise, leader=leader, confirmed=confirmed)
     return [*found, *failures(spec, trials)]
 
 

@@ -3,18 +3,22 @@
 from collections.abc import Iterator
 
 from sweep.advice.finding import Advice
-from sweep.noise import Noise
+from sweep.noise import MUCH, Noise
 from sweep.spec import StudySpec
 
-MUCH = 0.5
-"""The part of the variance among the best that noise alone would make, from which on more seeds
-tell more than more trials."""
 
-
-def luck(spec: StudySpec, noise: Noise, *, confirmed: bool = False) -> Iterator[Advice]:
-    """Whether seeds alone would make half of what the best trials differ by, where these were not
-    trained again yet."""
-    if noise.top_share >= MUCH and not confirmed:
+def luck(
+    spec: StudySpec, noise: Noise, *, leader: int | None = None, confirmed: int | None = None
+) -> Iterator[Advice]:
+    """Whether seeds alone would make half of what the best trials differ by or, where these were
+    trained again, whether another trial than the search's `leader` was `confirmed` as the best."""
+    if confirmed is None and noise.top_share >= MUCH:
         facts = noise.record()
         text = facts.pop("text")
         yield Advice("noise", text, facts, (f"sweep confirm {spec.name}",))
+    elif confirmed is not None and confirmed != leader:
+        text = (
+            f"Trial {leader} won the search; trained again on fresh seeds, trial {confirmed} is "
+            f"the best: sweep predict {spec.name} --confirmed uses its network."
+        )
+        yield Advice("noise", text, {"leader": leader, "confirmed": confirmed})

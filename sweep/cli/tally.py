@@ -12,7 +12,7 @@ from sweep.loop import Ended, Event, Opened, Ready
 from sweep.overview import REFUSED
 from sweep.spec import StudySpec
 from sweep.steps import Begin, Decide, Promote
-from sweep.verdict import place
+from sweep.verdict import Place, place
 
 FINE = ("finished", "pruned", *REFUSED)
 """The outcomes of trials with which nothing is wrong."""
@@ -37,7 +37,7 @@ class Standing:
     value: float | None = None
     objective: float | None = None
     """Of a complete trial: its value in the first objective."""
-    place: tuple[int, float, int] | None = None
+    place: Place | None = None
     """Of a complete trial: its rank, the least is the best."""
     error: str | None = None
 

@@ -47,7 +47,7 @@ def replacing(folder: Path) -> Iterator[Path]:
     _check_replaceable(folder)
     part, old = (folder.with_name(f".{folder.name}.{uuid4().hex[:8]}") for _ in range(2))
     try:
-        part.mkdir()
+        part.mkdir(parents=True)
         yield part
         if folder.exists():
             folder.rename(old)

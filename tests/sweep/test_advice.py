@@ -708,22 +708,30 @@ def noise_of(**changed):
 @pytest.mark.parametrize(
     ("noise", "confirmed", "told"),
     [
-        (noise_of(), False, True),
-        (noise_of(), True, False),
-        (noise_of(standard_deviation=0.002), False, False),
+        (noise_of(), None, True),
+        (noise_of(), 3, False),
+        (noise_of(standard_deviation=0.002), None, False),
     ],
 )
 def test_a_best_that_is_luck_is_to_be_confirmed(noise, confirmed, told):
     """Where seeds make what the best differ by; not where they were trained again already."""
     spec = spec_of()
     table = tables.trials(spec, [])
-    found = advice(spec, table, noise=noise, confirmed=confirmed)
+    found = advice(spec, table, noise=noise, leader=3, confirmed=confirmed)
     assert [each.about for each in found] == (["noise"] if told else [])
     for each in found:
         assert each.text == noise.text
         assert each.commands == ("sweep confirm known",)
         assert each.facts["top_share"] == 1
         assert each.record()["facts"]["source"] == "replicates"
+
+
+def test_a_confirmed_winner_that_is_another_is_told():
+    """Whoever reads on about the search's winner is to know."""
+    (found,) = advice(
+        spec_of(), tables.trials(spec_of(), []), noise=noise_of(), leader=3, confirmed=7
+    )
+    assert found.text.startswith("Trial 3 won the search; trained again on fresh seeds, trial 7 is")
 
 
 def test_patience_keeps_the_best_epoch():
