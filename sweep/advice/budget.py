@@ -32,7 +32,7 @@ def budget(
     time, and by how much in the last quarter of the trials, beside what a seed alone makes.
 
     A trial that was pruned, diverged or broke a constraint was tried and is not better; what failed
-    says nothing.
+    says nothing. The first value is better than none, and no improvement.
     """
     tried = _tried(spec, trials)
     costs = costs_of(spec, tried)
@@ -41,9 +41,11 @@ def budget(
         return
     best = costs.fillna(inf).cummin()
     last = int((best < best.shift(fill_value=inf)).to_numpy().nonzero()[0][-1])
+    improved = isfinite(best.shift(fill_value=inf).iloc[last])
     number, since = int(tried["number"].iloc[last]), count - last - 1
     winner = int(tried.loc[costs == best.iloc[-1], "number"].min())  # of equals the first begun
-    facts = {"trials": count, "complete": complete, "last_improvement": number, "since": since}
+    facts: dict[str, Any] = {"trials": count, "complete": complete, "since": since}
+    facts |= {"last_improvement": number if improved else None}
     if is_exhausted(spec, trials, spent):
         text = (
             f"The space is exhausted: the {len(trained(trials))} points of its grid have been "
@@ -55,26 +57,37 @@ def budget(
         yield Advice("budget", text, facts, go_on(spec, "complete", spent))
     elif since >= LATE * count:
         text = (
-            f"The budget was enough for this space: of {count} trials, the {since} that ended last "
+            f"The best is no longer getting better: of {count} trials, the {since} that ended last "
             f"({since / count:.0%}) brought nothing better than trial {winner}."
         )
+        if spec.search.sampler == "random":  # when its best came says nothing of what is to come
+            text += " They were drawn at random: as many again may still bring a better one."
         yield Advice("budget", text, facts)
+    elif not improved:
+        text = (
+            f"The first value came late: trial {number} completed with {since} of {count} trials "
+            f"({since / count:.0%}) still to be judged, and nothing better came after it. Too "
+            "little to tell whether more would help."
+        )
+        yield Advice("budget", text, facts, go_on(spec, "complete", spent))
     else:
         change, gained = _late_gain(spec, costs, best)
         if gained.get("gain", 1.0) < SLIGHT:
-            yield Advice("budget", f"The budget was about enough.{change}", facts | gained)
+            text = f"The best is hardly getting better.{change}"
+            yield Advice("budget", text, facts | gained)
             return
         if noise is not None and change and _gap(gained) <= noise.standard_deviation:
             facts |= gained | {"seed": noise.standard_deviation}
             text = (
-                f"The budget was about enough.{change} That is no more than {_gap(gained):.2g}, "
-                f"and a seed alone makes about {noise.standard_deviation:.2g}."
+                f"The best is hardly getting better.{change} That is no more than "
+                f"{_gap(gained):.2g}, and a seed alone makes about {noise.standard_deviation:.2g}."
             )
             yield Advice("budget", text, facts)
             return
         text = (
             f"The best was still getting better: trial {number} improved it with {since} of "
-            f"{count} trials ({since / count:.0%}) still to end.{change} More trials may help."
+            f"{count} trials ({since / count:.0%}) still to be judged.{change} More trials may "
+            "help."
         )
         yield Advice("budget", text, facts | gained, go_on(spec, "complete", spent))
 

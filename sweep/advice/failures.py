@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from scipy.stats import hypergeom
 
 from sweep.advice.finding import Advice, costs_of, edit_command, trained, with_end
 from sweep.entries import Range
@@ -16,6 +17,12 @@ from sweep.spec import StudySpec
 MANY = 0.1
 """The share of trials that diverge from which on something is to be done: a few teach the sampler
 where not to go, and cost little."""
+
+CHANCE = 0.001
+"""How improbable it is that as many of those that diverged are above a rate."""
+
+APART = 0.3
+"""By which the shares of those that diverged and of the others above a rate differ, at least."""
 
 CAUSES = {
     "diverged": "diverged: their loss or metric was no longer finite",
@@ -54,16 +61,22 @@ def _no_more(spec: StudySpec, ended: pd.DataFrame, said: Advice) -> Advice:
 
 def _diverged(spec: StudySpec, ended: pd.DataFrame, said: Advice) -> Advice:
     """Which learning rates are too large, if that is it."""
+    unknown = Advice(said.about, f"{said.text}; clip_norm, or norm, may help.", said.facts)
     entry = parameters(spec.space).get("learning_rate")
     if not isinstance(entry, Range) or is_constant(entry):
-        return Advice(said.about, f"{said.text}; clip_norm, or norm, may help.", said.facts)
+        return unknown
     rates, gone = ended["params_learning_rate"], ended["outcome"] == "diverged"
     bad, fine = rates[gone].dropna(), rates[~gone].dropna()
+    if bad.empty or fine.empty:
+        return unknown
     # Above which most of those that diverged are, and the fewest of the others.
     cuts = np.unique(np.concatenate([bad, fine]))
     gain = _share_above(bad, cuts) - _share_above(fine, cuts)
-    limit = cuts[gain.argmax()] if len(cuts) else entry.high
+    limit = cuts[gain.argmax()]
     above, fine_above = int((bad > limit).sum()), int((fine > limit).sum())
+    chance = hypergeom.sf(above - 1, len(bad) + len(fine), len(bad), above + fine_above)
+    if gain.max() < APART or chance >= CHANCE:
+        return unknown
     facts = {**said.facts, "learning_rate": float(limit), "above": above}
     facts |= {"others": len(fine), "others_above": fine_above}
     text = (
@@ -80,8 +93,8 @@ def _diverged(spec: StudySpec, ended: pd.DataFrame, said: Advice) -> Advice:
 
 
 def _share_above(values: "pd.Series[float]", cuts: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The share of the values above each cut; 0 of none."""
-    return 1 - np.searchsorted(np.sort(values), cuts, side="right") / max(1, len(values))
+    """The share of the values above each cut."""
+    return 1 - np.searchsorted(np.sort(values), cuts, side="right") / len(values)
 
 
 def _errors(spec: StudySpec, ended: pd.DataFrame, said: Advice) -> Advice:

@@ -35,7 +35,7 @@ class _Case:
     name: str
     end: str
     wrong: str
-    """`slow` or `stuck`."""
+    """A key of `WORDS`."""
     meaning: str
 
 
@@ -47,6 +47,13 @@ CASES = (
         "with a rate as small, {epochs} epochs are too few to learn what others do",
     ),
     _Case("learning_rate", "low", "stuck", "with a rate as small, a training hardly learns"),
+    _Case(
+        "learning_rate",
+        "low",
+        "pruned",
+        "with a rate as small, learning is slower, and the pruner stops it early; "
+        "without a pruner they might come as far",
+    ),
     _Case("learning_rate", "high", "stuck", "with a rate as large, steps lead uphill again"),
     _Case(
         "batch_size",
@@ -54,45 +61,57 @@ CASES = (
         "slow",
         "batches as large make too few steps in {epochs} epochs; larger rates may make up for it",
     ),
+    _Case(
+        "batch_size",
+        "high",
+        "pruned",
+        "batches as large make fewer steps in an epoch, and the pruner stops them early; "
+        "without a pruner they might come as far",
+    ),
 )
 
 WORDS = {
-    ("slow", False): "were still improving at their last epoch, or hardly learned",
-    ("slow", True): "were pruned, still improving at their last epoch, or hardly learned",
-    ("stuck", False): "got stuck: their training loss rose, or never fell",
-    ("stuck", True): "got stuck: their training loss rose, or never fell",
+    "slow": "were still improving at their last epoch, or hardly learned",
+    "stuck": "got stuck: their training loss rose, or never fell",
+    "pruned": "were pruned",
 }
+"""What went wrong: with complete trainings, or with all."""
 
 
 def steps(spec: StudySpec, trials: pd.DataFrame, verdicts: pd.DataFrame) -> Iterator[Advice]:
     """The ends of the ranges of learning rates and batch sizes at which trainings went wrong, and
     did far less often elsewhere.
 
-    `verdicts` is `Study.diagnoses` of the complete trials; where those that were pruned would have
-    ended is not known, and they count as slow. Rates that diverge are told by `failures`. The cut
-    is where chance is the least likely to have put as many (hypergeometric, times the number of
-    cuts that are tried).
+    `verdicts` is `Study.diagnoses` of the complete trials, and only they are slow or stuck: of one
+    that was pruned it is known that it was behind at a rung, not where it would have ended. Where
+    pruning is all that is to be seen it is told, and nothing advised. Rates that diverge are told
+    by `failures`. The cut is where chance is the least likely to have put as many (hypergeometric,
+    times the number of cuts that are tried).
     """
     ended = trained(trials)
     ended = ended[ended["state"].isin(["COMPLETE", "PRUNED"]) & (ended["outcome"] != "diverged")]
     usual = verdicts.groupby("trial")["verdict"].agg(lambda found: found.mode().iloc[0])
-    verdict = ended["number"].map(usual)
-    pruned = ended["outcome"] == "pruned"
+    verdict = ended["number"].map(usual)[ended["state"] == "COMPLETE"]
     stuck = verdict == "stuck"  # it never learned, or went uphill again
-    wrong = {"slow": pruned | stuck | (verdict == "still improving"), "stuck": stuck}
+    wrong = {
+        "slow": stuck | (verdict == "still improving"),
+        "stuck": stuck,
+        "pruned": ended["outcome"] == "pruned",
+    }
     winner = costs_of(spec, ended).dropna().sort_values(kind="stable").index[:1]
     said = set[tuple[str, str]]()
     for case in CASES:
         entry = parameters(spec.space).get(case.name)
         if not _has_order(entry) or (case.name, case.end) in said:
             continue
-        values = ended[f"params_{case.name}"].dropna()
-        bad = wrong[case.wrong][values.index]
+        bad = wrong[case.wrong]
+        values = ended.loc[bad.index, f"params_{case.name}"].dropna()
+        bad = bad[values.index]
         cut = _cut(values.to_numpy(float), bad.to_numpy(bool), case.end)
         if cut is None or (_at(values[values.index.isin(winner)], cut, case.end)).any():
             continue
         said.add((case.name, case.end))
-        yield _advice(spec, case, cut, _at(values, cut, case.end), bad, bool(pruned.any()))
+        yield _advice(spec, case, cut, _at(values, cut, case.end), bad)
     yield from _small_batches(spec, ended)
 
 
@@ -118,24 +137,21 @@ def _cut(values: np.ndarray, bad: np.ndarray, end: str) -> float | None:
 
 
 def _advice(
-    spec: StudySpec,
-    case: _Case,
-    cut: float,
-    at: "pd.Series[bool]",
-    bad: "pd.Series[bool]",
-    has_pruned: bool,
+    spec: StudySpec, case: _Case, cut: float, at: "pd.Series[bool]", bad: "pd.Series[bool]"
 ) -> Advice:
     there, wrong = int(at.sum()), int((at & bad).sum())
     others, wrong_else = int((~at).sum()), int((~at & bad).sum())
     side = "below" if case.end == "low" else "above"
+    is_pruned = case.wrong == "pruned"
     text = (
-        f"{wrong} of the {there} trainings with a {case.name} {side} {cut:.3g} "
-        f"{WORDS[case.wrong, has_pruned]}; of the {others} others {wrong_else}: "
+        f"{wrong} of the {there} {'' if is_pruned else 'complete '}trainings with a {case.name} "
+        f"{side} {cut:.3g} {WORDS[case.wrong]}; of the {others} others {wrong_else}: "
         f"{case.meaning.format(epochs=spec.train.epochs)}."
     )
     facts = {"parameter": case.name, "end": case.end, "limit": cut, "there": there}
     facts |= {"wrong": wrong, "others": others, "wrong_others": wrong_else}
-    return Advice("steps", text, facts, _narrowed(spec, case.name, case.end, cut))
+    typed = () if is_pruned else _narrowed(spec, case.name, case.end, cut)
+    return Advice("steps", text, facts, typed)
 
 
 def _has_order(entry: Any) -> bool:

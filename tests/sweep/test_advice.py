@@ -210,17 +210,21 @@ def test_a_best_that_grew_to_the_end(metric):
 
 
 def test_a_best_that_was_found_early():
-    """Half of the trials brought nothing: enough."""
+    """Half of the trials brought nothing, and no more than that is said."""
     spec = spec_of()
     rows = values_of([0.5, None] * 10 + [0.9] + [None, 0.8, 0.9] * 7)
     rows[18]["value"] = 0.9  # begun before trial 20 and as good, but it ended later
     rows[18]["datetime_complete"] = rows[-1]["datetime_complete"] + timedelta(seconds=1)
     (found,) = budget(spec, tables.trials(spec, rows))
     assert found.text == (
-        "The budget was enough for this space: of 42 trials, the 22 that ended last (52%) brought "
+        "The best is no longer getting better: of 42 trials, the 22 that ended last (52%) brought "
         "nothing better than trial 18."
     )
     assert found.commands == ()
+    (random,) = budget(spec_of(sampler="random"), tables.trials(spec, rows))
+    assert random.text == (
+        f"{found.text} They were drawn at random: as many again may still bring a better one."
+    )
 
 
 def test_a_best_that_grew_by_next_to_nothing():
@@ -228,7 +232,7 @@ def test_a_best_that_grew_by_next_to_nothing():
     spec = spec_of()
     rows = values_of([0.5] * 20 + [0.9] + [0.5] * 18 + [0.9001])
     (found,) = budget(spec, tables.trials(spec, rows))
-    assert found.text.startswith("The budget was about enough.")
+    assert found.text.startswith("The best is hardly getting better.")
     assert found.facts["gain"] < 0.001
 
 
@@ -260,7 +264,7 @@ def test_too_few_to_tell():
     [
         ([None, 0.5, 0.6] + [None] * 47, "of 50 trials, the 47 that ended last (94%) brought"),
         ([None] * 40 + [0.1 * i for i in range(9)], "still getting better: trial 48 improved it"),
-        ([None] * 9 + [0.5], "still getting better: trial 9 improved it"),
+        ([None] * 8 + [0.4, 0.5], "still getting better: trial 9 improved it"),
         ([0.5] + [None] * 9, "the 9 that ended last (90%) brought nothing better than trial 0"),
     ],
 )
@@ -269,6 +273,18 @@ def test_pruned_trials_were_tried(values, said):
     spec = spec_of()
     (found,) = budget(spec, tables.trials(spec, values_of(values)))
     assert said in found.text
+
+
+@pytest.mark.parametrize("values", [[None] * 57 + [0.5] * 3, [None] * 59 + [0.5]])
+def test_the_first_value_is_no_improvement(values):
+    """Late, and none after it is better: whether it was still getting better is not known."""
+    spec = spec_of()
+    (found,) = budget(spec, tables.trials(spec, values_of(values)))
+    first = values.index(0.5)
+    assert found.text.startswith(f"The first value came late: trial {first} completed with")
+    assert found.text.endswith("Too little to tell whether more would help.")
+    assert found.facts["last_improvement"] is None
+    assert found.commands == ("sweep extend known --trials 30", "sweep resume known")
 
 
 def test_trials_that_wait_were_tried_when_they_began():
@@ -394,14 +410,22 @@ def test_rates_that_diverge_are_cut_off():
 
 
 def test_trials_that_diverge_whatever_their_rate():
-    """No range of rates would have saved them, and none is proposed."""
+    """No range of rates would have saved them, and none is named: neither where the shares are the
+    same, nor where they differ by chance or, among many, by little."""
     spec = spec_of()
-    rows = values_of([0.9] * 50)
-    for each in rows[::2]:
-        each |= {"state": "pruned", "outcome": "diverged", "value": None}
-    (found,) = failures(spec, tables.trials(spec, rows))
-    assert found.text.startswith("25 of 50 trials diverged")
-    assert found.commands == ()
+    for trials, step in ((50, 2), (12, 12), (2000, 8)):
+        rows = values_of([0.9] * trials)
+        for each in rows[::step]:
+            each |= {"state": "pruned", "outcome": "diverged", "value": None}
+            if trials == 2000:  # none below 0.001, where a quarter of the others is
+                each["params"]["learning_rate"] **= 0.75
+        (found,) = failures(spec, tables.trials(spec, rows))
+        assert found.text == (
+            f"{len(rows[::step])} of {trials} trials diverged: their loss or metric was no longer "
+            "finite; clip_norm, or norm, may help."
+        )
+        assert found.commands == ()
+        assert "learning_rate" not in found.facts
 
 
 def test_failures_are_told_by_cause():
@@ -586,7 +610,7 @@ def test_rates_that_are_too_small_are_seen(entry):
     facts = found.facts
     assert facts["there"] == facts["wrong"] == sum(rate < facts["limit"] for rate in rates)
     assert facts["there"] > 0.8 * sum(rate < 0.003 for rate in rates)
-    assert f"{facts['wrong']} of the {facts['there']} trainings with a learning_rate below" in (
+    assert f"{facts['wrong']} of the {facts['there']} complete trainings with a learning_rate" in (
         found.text
     )
     assert "still improving at their last epoch" in found.text
@@ -595,8 +619,30 @@ def test_rates_that_are_too_small_are_seen(entry):
     assert found.commands == ((f"sweep edit known '{edit}'",) if is_range else ())
 
 
+@pytest.mark.parametrize("is_pruned", [False, True])
+def test_small_rates_that_were_pruned_are_told_and_not_cut(is_pruned):
+    """That they were behind at a rung is all that is known of them; of those that came to their
+    last epoch under a pruner it is known how they ended."""
+    spec = spec_of(pruner="successive_halving")
+    rows = searched(spec, lambda p: math.log(p["learning_rate"]), SAMPLERS["random"](0), 100)
+    for each in rows:
+        if each["params"]["learning_rate"] < 0.003 and is_pruned:
+            each |= {"state": "pruned", "outcome": "pruned", "value": None}
+    verdicts = with_verdicts(
+        rows, lambda p: "still improving" if p["learning_rate"] < 0.003 else "converged"
+    )
+    complete = [row["number"] for row in rows if row["state"] == "complete"]
+    verdicts = verdicts[verdicts["trial"].isin(complete)]
+    (found,) = steps(spec, tables.trials(spec, rows), verdicts)
+    assert found.facts["wrong"] == found.facts["there"]
+    assert bool(found.commands) != is_pruned
+    assert ("were pruned; of the" in found.text) == is_pruned
+    assert ("epochs are too few" in found.text) != is_pruned
+    assert ("without a pruner they might come as far" in found.text) == is_pruned
+
+
 def test_rates_and_batches_that_are_too_large_are_seen():
-    """Stuck above a rate, and slow above a batch size; pruned trials count as slow."""
+    """Stuck above a rate, and pruned above a batch size, of which no more is said."""
     spec = spec_of()
     rows = searched(spec, lambda p: -p["learning_rate"], SAMPLERS["random"](0), 120)
     for each in rows:
@@ -607,7 +653,8 @@ def test_rates_and_batches_that_are_too_large_are_seen():
     assert found["learning_rate"].facts["end"] == found["batch_size"].facts["end"] == "high"
     assert 0.05 < found["learning_rate"].facts["limit"] < 0.2
     assert 150 < found["batch_size"].facts["limit"] <= 200
-    assert "were pruned, still improving" in found["batch_size"].text
+    assert "were pruned; of the" in found["batch_size"].text
+    assert found["batch_size"].commands == ()
 
 
 def test_small_batches_that_cost_and_bring_nothing():
