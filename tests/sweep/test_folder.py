@@ -190,8 +190,11 @@ def test_what_cannot_be_written_leaves_nothing(study, export, tmp_path, monkeypa
             study.to_parquet(export)
     assert contents(export) == before
     assert [path.name for path in tmp_path.iterdir()] == ["export"]
+    (tmp_path / "file").write_text("")
     with pytest.raises(UsageError, match="cannot write"):
-        study.to_parquet(tmp_path / "missing" / "export")
+        study.to_parquet(tmp_path / "file" / "export")
+    study.to_parquet(tmp_path / "new" / "folders" / "export")
+    assert contents(tmp_path / "new" / "folders" / "export") == before
 
 
 def cut(file):
@@ -220,8 +223,13 @@ def test_a_damaged_folder_is_refused(export, damage, name):
         sweep.load(export)
 
 
-def change(export, number, drop=()):
-    """Make a folder one of another version of the schema, with fewer columns of its studies."""
+def change(export, number, drop=(), without=()):
+    """Make a folder one of another version of the schema, with fewer columns of its studies, and
+    without some tables."""
+    for name in without:
+        (export / f"{name}.parquet").unlink()
+        sums = export / "SHA256SUMS"
+        sums.write_text(re.sub(rf".+  {name}\.parquet\n", "", sums.read_text()))
     file = export / "studies.parquet"
     table = parquet.read_table(file).drop_columns(list(drop))
     about = json.loads(table.schema.metadata[b"sweep"]) | {"schema": number}
@@ -239,7 +247,8 @@ def test_a_folder_of_a_later_release_is_refused(export):
 
 def test_a_folder_of_an_earlier_release_is_migrated(study, export):
     """By the steps that migrate a store, and in memory: the folder stays as it is."""
-    change(export, 2, ("test_low", "test_high", "progress"))
+    new = ("confirmations", "retrainings")
+    change(export, 2, ("test_low", "test_high", "progress"), without=new)
     before = contents(export)
     found = sweep.load(export)
     assert found.best.test == study.best.test
