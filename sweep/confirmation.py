@@ -128,7 +128,10 @@ class Confirmation:
 
     @cached_property
     def standings(self) -> list[Standing]:
-        """Of each leader, the best first: the winner, those that were not dropped, the others."""
+        """Of each leader, the best first: the winner, those that were not dropped, the others;
+        none before the first round is complete."""
+        if not self.race.done:
+            return []
         found = self.race.standings(self.spec.search.seed)
         winner = self.race.winner()
         sign = -1.0 if self.race.maximize else 1.0
@@ -142,7 +145,7 @@ class Confirmation:
     @property
     def table(self) -> pd.DataFrame:
         """One row a leader, the best first: its `original` value, then what its retrainings say,
-        and its parameters.
+        and its parameters; no row before the first round is complete.
 
         `optimism` is by how much the original value was better than the mean: positive if it
         flattered. Retrainings that `failed` count as the worst that any leader's had, and `broken`

@@ -70,9 +70,12 @@ def confirm(
         with heartbeat(store, lease):
             trials = store.trials(lease.study)  # nobody else changes them from here on
             question = leaders.ask(spec, trials, top, seeds, folds)
-            number = _begin(store, lease, question)
+            known = _known(store, lease.study, question)
+            number = known["number"] if known else len(store.confirmations(lease.study))
             yield Began(spec, number, question)
             with start_backend(tuple(dataset.without_test() for dataset, _ in parts)) as backend:
+                if known is None:  # begun on record once there is what can carry it out
+                    _begin(store, lease, number, question)
                 yield Ready(backend.cpus)
                 record = Retrainings(spec, Shape.of(parts[0][0]), question.folds, store, lease)
                 work = Racing(
@@ -100,15 +103,10 @@ def confirm(
     yield Ended(ended)
 
 
-def _begin(store: Store, lease: Lease, question: Question) -> int:
-    """The number of the confirmation that asks this, which is begun if there is none."""
-    if (known := _known(store, lease.study, question)) is not None:
-        return int(known["number"])
-    number = len(store.confirmations(lease.study))
+def _begin(store: Store, lease: Lease, number: int, question: Question) -> None:
     for file in leaders.folder_of(store.place, lease.name, number).glob("trial-*.npz"):
         file.unlink()  # of a study of this name that was deleted
     store.begin_confirmation(lease, number, question.to_json(), version("sweep"))
-    return number
 
 
 def _known(store: Store, study: int, question: Question) -> Row | None:

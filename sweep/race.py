@@ -96,13 +96,15 @@ class Race:
         return self.done == self.rounds
 
     @property
+    def least(self) -> int:
+        """The rounds before which nobody is dropped: fewer are too few for a sign test."""
+        rivals = max(1, len(self.leaders) - 1)
+        return self.folds * ceil(max(2.0, log2(rivals / self.risk)) / self.folds)
+
+    @property
     def looks(self) -> range:
         """The rounds after which leaders may be dropped: after each pass through the folds."""
-        rivals = len(self.leaders) - 1
-        if not rivals:
-            return range(0)
-        least = self.folds * ceil(max(2.0, log2(rivals / self.risk)) / self.folds)
-        return range(least, self.rounds, self.folds)
+        return range(self.least, self.rounds, self.folds) if len(self.leaders) > 1 else range(0)
 
     def count(self, scores: Mapping[int, Score]) -> list[int]:
         """Count the next round, the score of each leader that is left; those it drops."""

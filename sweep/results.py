@@ -10,7 +10,7 @@ import pandas as pd
 from sweep import tables
 from sweep.advice import Advice, advice
 from sweep.backends.portable import is_portable
-from sweep.backends.starting import start
+from sweep.backends.starting import check, start
 from sweep.card import card
 from sweep.confirmation import Confirmation, confirmations
 from sweep.confirming import Began, confirm
@@ -75,8 +75,14 @@ class Study(Recorded):
         As `sweep confirm`: the same call goes on with one that was interrupted, and returns one
         that is complete. `folds` has the rounds go through so many folds by turns. `backend` is
         `ray`, on `cpus` or on the cluster at `address`, `processes` or `serial`. UsageError if it
-        cannot be; StudyLocked while a process runs the study.
+        cannot be, as in a folder that was exported; StudyLocked while a process runs the study.
         """
+        if self.place.is_export:
+            raise UsageError(
+                f"{self.place} is a study that was exported, which is only read: confirm it where "
+                f"it came from, sweep.load({self.name!r}, STORE).confirm()"
+            )
+        check(backend, cpus=cpus, address=address)
         if self.spec.portable and not is_portable():
             raise UsageError(
                 f"study {self.name!r} is portable, and this process computes otherwise: run sweep "

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from sweep.leaders import Question
+from sweep.leaders import Question, folds_of
 from sweep.race import Race
 from sweep.spec import StudySpec
 from sweep.store import Row
@@ -23,7 +23,7 @@ def sentences(
     `rows` are those of a Confirmation's table, the best first.
     """
     if not rows:
-        yield f"{_count(len(question.leaders), 'leader')}, of which nothing came back yet."
+        yield _unheard(spec, question)
         return
     is_over, first, metric = "winner" in result, rows[0], spec.objectives[0]
     yield (
@@ -39,16 +39,39 @@ def sentences(
     if first["mean"] is None:
         return
     error = first["standard_error"]
-    yield (
-        f"Trial {first['trial']} {'is the best' if is_over else 'leads so far'}: {metric} "
-        f"{_number(first['mean'])}{'' if error is None else f' ± {_number(error)}'}, with a "
-        f"probability of {first['p_best']:.2f} to be the best of them."
-    )
+    said = f"Trial {first['trial']} {'is the best' if is_over else 'leads so far'}: {metric} "
+    said += f"{_number(first['mean'])}{'' if error is None else f' ± {_number(error)}'}"
+    if len(rows) == 1:
+        yield f"{said}."
+    else:
+        yield f"{said}, with a probability of {chance(first['p_best'])} to be the best of them."
+        if race.done < race.least:
+            yield _few(race)
     if is_over and (rivals := [row for row in rows[1:] if row["p_best"] >= CHANCE]):
         yield _rivals(rivals)
     yield _luck(next(row for row in rows if row["trial"] == question.leaders[0]), first)
     if "test_score" in result:
         yield _test(spec, result)
+
+
+def chance(probability: float) -> str:
+    """In two digits, of which none says that anything is certain."""
+    said = f"{probability:.2f}"
+    return {"1.00": ">0.99", "0.00": "<0.01"}.get(said, said)
+
+
+def _unheard(spec: StudySpec, question: Question) -> str:
+    command = f"sweep confirm {spec.name} --top {len(question.leaders)}"
+    command += f" --seeds {len(question.seeds)}"
+    if question.folds != folds_of(spec):
+        command += f" --folds {question.folds}"
+    leaders = _count(len(question.leaders), "leader")
+    return f"{leaders} over {_seeds(question)}; no round is complete yet: {command} goes on."
+
+
+def _few(race: Race) -> str:
+    rounds = "1 round is" if race.done == 1 else f"{race.done} rounds are"
+    return f"{rounds} few: the probabilities are rough, and {race.least} or more tell more."
 
 
 def _work(question: Question, race: Race, rows: Sequence[Row]) -> str:
@@ -69,7 +92,7 @@ def _seeds(question: Question) -> str:
 
 
 def _rivals(rivals: Sequence[Row]) -> str:
-    named = ", ".join(f"{row['trial']} ({row['p_best']:.2f})" for row in rivals[:NAMED])
+    named = ", ".join(f"{row['trial']} ({chance(row['p_best'])})" for row in rivals[:NAMED])
     more = f" and {len(rivals) - NAMED} more" if len(rivals) > NAMED else ""
     trials = "is trial" if len(rivals) == 1 else "are trials"
     return (

@@ -168,6 +168,8 @@ def print_confirmation(found: "Confirmation") -> None:
     from rich.console import Console
     from rich.table import Table
 
+    from sweep.telling import chance
+
     console = Console(highlight=False)
     table = Table(box=None, header_style="bold", pad_edge=False)
     for head in ("trial", "search", "mean", "± se", "95 % of means", "P(best)", "luck", "rounds"):
@@ -180,7 +182,7 @@ def print_confirmation(found: "Confirmation") -> None:
             str(row["trial"]),
             *(_short(row[name]) for name in ("original", "mean", "standard_error")),
             low_high,
-            f"{row['p_best']:.2f}",
+            chance(row["p_best"]),
             _short(row["optimism"]),
             f"{row['rounds']}{mark}",
             style="bold" if row["trial"] == found.winner else None,

@@ -20,11 +20,14 @@ from sweep.errors import StudyFailed, StudyLocked, SweepError, UsageError
 from sweep.leaders import Question, ask
 from sweep.loop import Ended
 from sweep.model import model_file
+from sweep.notebook import cells_of
 from sweep.orchestrator import run
 from sweep.racing import Progress
+from sweep.report import report
 from sweep.results import load
 from sweep.store import Store, artifacts
 from sweep.studyfile import to_json
+from sweep.telling import chance
 from sweep.verdict import score
 from tests.sweep.studies import SMALL, finish, small, write
 
@@ -312,6 +315,9 @@ REFUSED = [
     ({"folds": 5}, "give a multiple of 5, such as 10 or 15"),
     ({"folds": 1000, "seeds": 1000}, "folds = 1000: sklearn:iris has"),
     ({"backend": "cloud"}, "there are ray, processes, serial"),
+    ({"cpus": 2}, "cpus = 2 is for this machine's CPUs"),
+    ({"backend": "processes", "cpus": 0}, "cpus = 0: give 1 or more"),
+    ({"backend": "ray", "cpus": 2, "address": "auto"}, "cpus = 2 is for this machine's CPUs"),
 ]
 
 
@@ -321,7 +327,107 @@ def test_what_is_refused(folder, options, said):
     study = load("small", folder / "sweep.db")
     with pytest.raises(UsageError, match=said):
         study.confirm(**ARGUMENTS | {"backend": "serial"} | options)
-    assert [each for each in study.confirmations if options.get("backend") != "cloud"] == []
+    assert study.confirmations == []
+    assert study.confirm(2, 4, backend="serial").number == 0
+
+
+def test_a_backend_that_does_not_start(folder):
+    """Nothing is begun on record before there is what can carry it out."""
+
+    def start(datasets):
+        raise SweepError("no cluster there")
+
+    with pytest.raises(SweepError, match="no cluster there"):
+        list(carry_out(folder / "sweep.db", start))
+    assert load("small", folder / "sweep.db").confirmations == []
+    assert list(carry_out(folder / "sweep.db"))[-1] == Ended("complete")
+
+
+READERS = {
+    "repr": lambda study: repr(study) and repr(study.confirmation),
+    "html": lambda study: study.confirmation._repr_html_(),
+    "standings": lambda study: study.confirmation.standings == [],
+    "retrainings": lambda study: study.confirmation.retrainings.empty,
+    "record": lambda study: json.dumps(study.confirmation.record()),
+    "summary": lambda study: json.dumps(study.summary()),
+    "study's html": lambda study: study._repr_html_(),
+    "advice": lambda study: study.advice(),
+    "report": report,
+    "notebook": cells_of,
+    "text": lambda study: "no round is complete yet" in study.confirmation.text,
+}
+
+
+@pytest.fixture(scope="module")
+def unheard(finished, tmp_path_factory):
+    """A study whose confirmation was interrupted in its first round."""
+    folder = shutil.copytree(finished, tmp_path_factory.mktemp("unheard") / "copy")
+    stop = threading.Event()
+    for event in carry_out(folder / "sweep.db", stop=stop):
+        if isinstance(event, Progress):
+            stop.set()
+    study = load("small", folder / "sweep.db")
+    assert "begun, 4 leaders, 0 of 12 rounds" in repr(study.confirmation)
+    return study
+
+
+@pytest.mark.parametrize("reader", READERS)
+def test_before_the_first_round_is_complete(unheard, reader):
+    """Whoever looks sees that there is nothing to see yet."""
+    assert READERS[reader](unheard)
+
+
+def test_the_noise_before_the_first_round(unheard):
+    """It is asked of the trials alone, which are too few here to say."""
+    with pytest.raises(UsageError, match=r"too few complete trials .* sweep confirm small"):
+        unheard.noise()
+
+
+def test_the_table_before_the_first_round(unheard, whole):
+    """It has the columns and types of every other, and no row."""
+    found, filled = unheard.confirmation.table, whole.confirmation.table
+    assert found.empty
+    pd.testing.assert_series_equal(found.dtypes, filled.dtypes)
+    command = "sweep confirm small --top 4 --seeds 12 goes on"
+    assert command in unheard.confirmation.text
+
+
+def test_commands_before_the_first_round(unheard, call):
+    """They say that it is begun."""
+    for command in ("show", "best"):
+        for options in ((), ("--json",)):
+            done = call(command, "small", "--store", unheard.place, *options)
+            assert done.status == 0, done.err
+    assert "0 of 12 rounds" in call("show", "small", "--store", unheard.place).out
+
+
+def test_few_rounds_are_said_to_be_few(folder):
+    """With fewer than it takes to drop anybody the probabilities are rough; with them they are
+    not."""
+    study = load("small", folder / "sweep.db")
+    few = study.confirm(3, 4, backend="serial")
+    assert few.race.least == 6
+    said = "4 rounds are few: the probabilities are rough, and 6 or more tell more."
+    assert said in few.text
+    assert "are few" not in study.confirm(3, 6, backend="serial").text
+    one = study.confirm(1, 4, backend="serial").text
+    assert "probabilit" not in one
+
+
+@pytest.mark.parametrize(
+    ("probability", "said"),
+    [
+        (1.0, ">0.99"),
+        (0.996, ">0.99"),
+        (0.99, "0.99"),
+        (0.5, "0.50"),
+        (0.004, "<0.01"),
+        (0, "<0.01"),
+    ],
+)
+def test_nothing_is_certain(probability, said):
+    """A probability of a finite number of draws is printed as no certainty."""
+    assert chance(probability) == said
 
 
 def test_without_a_complete_trial(tmp_path):
@@ -534,7 +640,10 @@ def test_an_export_has_it_all(folder, whole):
     study.confirm(**ARGUMENTS, backend="serial")
     study.to_parquet(folder / "exported")
     study.to_parquet(folder / "exported")  # in the place of its own
-    assert same(load(folder / "exported").confirmation, whole.confirmation)
+    exported = load(folder / "exported")
+    assert same(exported.confirmation, whole.confirmation)
+    with pytest.raises(UsageError, match=r"only read: .*sweep\.load\('small', STORE\)"):
+        exported.confirm(**ARGUMENTS, backend="cloud")
 
 
 def test_it_reads_well(whole):
