@@ -96,7 +96,8 @@ def ask(
     if seeds < 2:
         raise UsageError(f"seeds = {seeds}: one score says nothing of their spread; give 2 or more")
     if seeds % folds:
-        near = f"{seeds - seeds % folds or folds} or {seeds - seeds % folds + folds}"
+        fewer = seeds - seeds % folds
+        near = " or ".join(str(each) for each in (fewer, fewer + folds) if each)
         raise UsageError(
             f"seeds = {seeds}: each leader is trained once a seed, on each of {folds} folds as "
             f"often, so give a multiple of {folds}, such as {near}"

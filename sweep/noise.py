@@ -121,7 +121,10 @@ def noise(spec: StudySpec, trials: Sequence[Row], retrained: Mapping[Key, float]
         raise UsageError(
             f"study {spec.name!r} has {len(values)} complete trials: too few to say what is noise"
         )
-    found = next((each for each in _sources(spec, rows, retrained) if each[1][1] >= ENOUGH), None)
+    top = max(2, min(TOP, len(values) // 2))
+    best = {row["number"] for row in rows[:top]}  # a bad leader may be noisier than all others
+    kept = {key: value for key, value in retrained.items() if key[0] in best}
+    found = next((each for each in _sources(spec, rows, kept) if each[1][1] >= ENOUGH), None)
     if found is None:
         raise UsageError(
             f"study {spec.name!r} has too few complete trials ({len(values)}) to say what is "
@@ -133,7 +136,6 @@ def noise(spec: StudySpec, trials: Sequence[Row], retrained: Mapping[Key, float]
         sqrt(squares / (chi2.ppf(p, degrees) * averaged))
         for p in ((1 + LEVEL) / 2, (1 - LEVEL) / 2)
     )
-    top = max(2, min(TOP, len(values) // 2))
     return Noise(
         standard_deviation=sqrt(squares / scale),
         low=low,

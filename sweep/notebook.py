@@ -151,7 +151,7 @@ def _training(study: Study) -> Iterator[Cell]:
         return
     yield text("""
 Each training has a verdict, from its losses alone: how many there are of each, by what became of
-the trial. A training that was pruned after a few epochs is always "still improving".
+the trial. A training that was pruned after a few epochs is mostly "still improving".
 """)
     yield code("""
 verdicts = study.diagnoses.merge(study.trials, left_on="trial", right_on="number")
@@ -197,7 +197,7 @@ def _winner(study: Study) -> Iterator[Cell]:
 ## The winner
 
 The best of many noisy values is also the luckiest of them, so that its validation {metric} is
-likely better than it would be on new rows. The test rows, which nobody looked at before, tell: the
+likely better than it would be on new rows. The test rows, which the search did not see, tell: the
 interval is where 95 % of its scores on resampled test rows lie.
 """)
     yield code(f"""
@@ -216,9 +216,10 @@ The study trains with `{spec.train.function}`, of whose models nothing is kept h
 """)
         return
     yield text("""
-Its model has its preprocessing in it and takes raw rows. What it is, and which columns of the data
-matter to it: `significance` is how far a column moves the output in the mean, `permutation` how
-much worse the metric is when the column is shuffled among the validation rows.
+`study.best.model`, the network of the search's winner, has its preprocessing in it and takes raw
+rows. What it is, and which columns of the data matter to it: `significance` is how far a column
+moves the output in the mean, `permutation` how much worse the metric is when the column is shuffled
+among the validation rows.
 """)
     yield code("model = best.model\nmodel")
     yield code("model.feature_significance().head(15)")
@@ -235,7 +236,7 @@ trains the leaders again on fresh seeds. It is not done yet.
     yield text("""
 The leaders were trained again on fresh seeds, in a race from which those that are plainly worse
 drop out. `optimism` is by how much a trial's original value flattered it, and `p_best` how often it
-is the best if the rounds are drawn again.
+is the best if the rounds are drawn again; `study.confirmation.model` is the network of its winner.
 """)
     yield code("print(study.confirmation.text)\nstudy.confirmation.table")
 
@@ -267,7 +268,7 @@ def _labels(study: Study) -> Iterator[Cell]:
 def _calibration() -> Iterator[Cell]:
     yield text("""
 Whether its probabilities come true: of the rows for which it says 80 %, are 80 % right? `observed`
-should be within a few standard errors of `predicted`.
+should be within a few standard errors of `predicted` where a bin has many rows.
 """)
     yield code("model.lacks_probabilities or model.calibration()")
 

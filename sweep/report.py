@@ -16,6 +16,7 @@ from sweep.page import figure, page, pairs, section, shown, table, text
 from sweep.plots import PLOTS
 from sweep.results import Study
 from sweep.spec import StudySpec, direction
+from sweep.telling import command
 
 BEST = 10
 """Trials in the table of the best."""
@@ -134,11 +135,18 @@ def _advice(found: list[Advice]) -> str:
     return f"<ul>{''.join(items)}</ul>" if items else ""
 
 
+CONFIRMED = ("trial", "original", "rounds", "mean", "standard_error", "low", "high", "p_best")
+"""What the report tells of each leader that was trained again; `optimism` comes after."""
+
+
 def _trials(study: Study) -> Iterator[str]:
     trials = study.trials
     trials = trials[~trials["outcome"].isin(REFUSED)]
     if trials.empty:
         return
+    if (confirmation := study.confirmation) is not None and confirmation.rows:
+        leaders = confirmation.table[[*CONFIRMED, "optimism"]]
+        yield table(leaders, "The leaders, trained again on fresh seeds")
     kept = ("standard_error", "values_", "params_", "violation_")
     columns = ["number", "value", *(name for name in trials if str(name).startswith(kept))]
     if study.counts.get("complete"):
@@ -217,7 +225,11 @@ def _again(study: Study) -> Iterator[str]:
     )
     code = " --allow-code" if study.spec.train.function is not None else ""
     verify = f"sweep verify {study.name} --trials 3{code}"
-    yield f"<pre>{text(f'sweep run study.toml{code}')}\n{text(verify)}</pre>"
+    typed = [f"sweep run study.toml{code}", verify]
+    if (confirmation := study.confirmation) is not None:
+        typed.append(f"{command(study.spec, confirmation.question)}{code}")
+    lines = "\n".join(map(text, typed))
+    yield f"<pre>{lines}</pre>"
     yield pairs(
         [
             ("fingerprint", study.fingerprint),

@@ -113,10 +113,13 @@ class Study(Recorded):
 
     @property
     def confirmation(self) -> Confirmation | None:
-        """The last that is complete, else the last that was begun; None if there is none."""
+        """Of those that are complete the one of the most leaders, and the last of these; else the
+        last that was begun; None if there is none."""
         found = self.confirmations
         complete = [each for each in found if each.state == "complete"]
-        return next(reversed(complete or found), None)
+        if not complete:
+            return found[-1] if found else None
+        return max(complete, key=lambda each: (len(each.question.leaders), each.number))
 
     def noise(self) -> Noise:
         """How much of the spread among the trials is the noise of their seeds, and so whether more

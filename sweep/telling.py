@@ -60,13 +60,16 @@ def chance(probability: float) -> str:
     return {"1.00": ">0.99", "0.00": "<0.01"}.get(said, said)
 
 
+def command(spec: StudySpec, question: Question) -> str:
+    """What to type to ask the question, or to go on with it."""
+    folds = "" if question.folds == folds_of(spec) else f" --folds {question.folds}"
+    top, seeds = len(question.leaders), len(question.seeds)
+    return f"sweep confirm {spec.name} --top {top} --seeds {seeds}{folds}"
+
+
 def _unheard(spec: StudySpec, question: Question) -> str:
-    command = f"sweep confirm {spec.name} --top {len(question.leaders)}"
-    command += f" --seeds {len(question.seeds)}"
-    if question.folds != folds_of(spec):
-        command += f" --folds {question.folds}"
-    leaders = _count(len(question.leaders), "leader")
-    return f"{leaders} over {_seeds(question)}; no round is complete yet: {command} goes on."
+    leaders, typed = _count(len(question.leaders), "leader"), command(spec, question)
+    return f"{leaders} over {_seeds(question)}; no round is complete yet: {typed} goes on."
 
 
 def _few(race: Race) -> str:
@@ -94,10 +97,10 @@ def _seeds(question: Question) -> str:
 def _rivals(rivals: Sequence[Row]) -> str:
     named = ", ".join(f"{row['trial']} ({chance(row['p_best'])})" for row in rivals[:NAMED])
     more = f" and {len(rivals) - NAMED} more" if len(rivals) > NAMED else ""
-    trials = "is trial" if len(rivals) == 1 else "are trials"
+    trials = "trial" if len(rivals) == 1 else "one of trials"
     return (
-        f"Not to be told from it by these seeds {trials} {named}{more}: more seeds would part "
-        "them, or it does not matter which is taken."
+        f"The best may as well be {trials} {named}{more}: more seeds would part them, or it "
+        "does not matter which is taken."
     )
 
 

@@ -15,7 +15,7 @@ from sweep.dataspec import SOURCES
 from sweep.results import Study
 from sweep.space import distributions
 from sweep.spec import direction
-from sweep.store import Location
+from sweep.store import Location, locate
 from sweep.trial import Trial
 
 
@@ -93,26 +93,28 @@ def _wrapped(console: Console, head: str, text: str) -> Text:
 
 
 def _print_next(console: Console, study: Study, found: list[Advice], file: Path | None) -> None:
+    # As it is typed here: another store than the one that is found must be named.
+    place = "" if study.place == locate() else f" --store {_shown(study.place)}"
     name, typed = study.name, commands(found)
     if study.state == "complete":
         if typed:
             console.print("to do what it says:", style="dim")
         for command in typed:
-            console.print(f"  {command}", style="dim", markup=False)
+            console.print(f"  {command}{place}", style="dim", markup=False)
         console.print("next:", style="dim")
         predict = "predict {} --input new.csv --output predictions.csv"
-        offered = ["best {}", "show {}", "plot {}", "export {} --to trials.parquet"]
+        offered = ["best {}", "show {}", "plot {}", "report {}", "notebook {}"]
         if "complete" in study.counts and study.confirmation is None:
             offered.append("confirm {}")
         if study.spec.data.source not in SOURCES and study.spec.train.function is None:
             offered = [predict, *offered] if "complete" in study.counts else offered
         for command in offered:
-            console.print(f"  sweep {command.format(name)}", style="dim", markup=False)
+            console.print(f"  sweep {command.format(name)}{place}", style="dim", markup=False)
     elif study.state in ("running", "paused"):
-        console.print(f"to see it run: sweep watch {name}", style="dim")
+        console.print(f"to see it run: sweep watch {name}{place}", style="dim", markup=False)
     else:
         console.print(
-            f"to go on: sweep {f'run {file}' if file else f'resume {name}'}",
+            f"to go on: sweep {f'run {file}' if file else f'resume {name}'}{place}",
             style="dim",
             markup=False,
         )
