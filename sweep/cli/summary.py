@@ -3,6 +3,7 @@
 import re
 import textwrap
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 import pandas as pd
@@ -94,7 +95,7 @@ def _wrapped(console: Console, head: str, text: str) -> Text:
 
 def _print_next(console: Console, study: Study, found: list[Advice], file: Path | None) -> None:
     # As it is typed here: another store than the one that is found must be named.
-    place = "" if study.place == locate() else f" --store {_shown(study.place)}"
+    place = "" if study.place == locate() else f" --store {quote(_shown(study.place))}"
     name, typed = study.name, commands(found)
     if study.state == "complete":
         if typed:

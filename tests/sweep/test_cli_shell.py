@@ -122,10 +122,12 @@ def test_what_comes_next_for_a_table_of_ones_own(call, tmp_path):
     at = ["--store", str(tmp_path / "s.db"), "--set", "search.trials=3"]
     write(tmp_path, text)
     done = call("run", str(tmp_path), *SERIAL, *at)
-    assert "next:\n  sweep predict small --input new.csv --output predictions.csv\n" in done.out
+    place = "--store s.db"
+    typed = "sweep predict small --input new.csv --output predictions.csv"
+    assert f"next:\n  {typed} {place}\n" in done.out
     write(tmp_path, SMALL)
     done = call("run", str(tmp_path), *SERIAL, *at, "--name", "other")
-    assert "next:\n  sweep best other\n" in done.out
+    assert f"next:\n  sweep best other {place}\n" in done.out
 
 
 def test_exit_statuses_are_documented(call):

@@ -7,6 +7,7 @@ import pytest
 
 from sweep.errors import UsageError
 from sweep.noise import ENOUGH, Noise, noise
+from sweep.overview import place
 from sweep.results import load
 from sweep.spec import StudySpec
 from sweep.studyfile import from_json, to_json
@@ -58,6 +59,11 @@ def covered(estimates, sigma):
     return np.mean([each.low <= sigma <= each.high for each in estimates])
 
 
+def leading(spec, trials, count):
+    """The numbers of the best trials."""
+    return [row["number"] for row in sorted(trials, key=lambda row: place(spec, row))[:count]]
+
+
 def test_from_retrainings(spec):
     """The spread within leaders, whose means differ and who share their seeds."""
     rng, found = np.random.default_rng(0), []
@@ -65,7 +71,7 @@ def test_from_retrainings(spec):
     for _ in range(60):
         retrained = {
             (leader, 1, 0, seed): leader + 0.05 * rng.normal()
-            for leader in range(5)
+            for leader in leading(spec, trials, 5)
             for seed in range(8)
         }
         found.append(noise(spec, trials, retrained))
@@ -79,15 +85,32 @@ def test_from_retrainings(spec):
 def test_from_retrainings_on_folds(spec):
     """How hard a fold is, which all share, is no noise of the seeds."""
     rng = np.random.default_rng(1)
+    trials = rows(rng, spec, 10, 0.1)
     retrained = {
         (leader, 3, fold, seed): 10.0 * fold + 0.1 * rng.normal()
-        for leader in range(4)
+        for leader in leading(spec, trials, 4)
         for fold in range(3)
         for seed in range(6)
     }
-    found = noise(spec, rows(rng, spec, 10, 0.1), retrained)
+    found = noise(spec, trials, retrained)
     assert found.standard_deviation == pytest.approx(0.1, rel=0.3)
     assert found.degrees == 4 * 3 * 5
+
+
+def test_a_bad_leader_is_not_the_noise_of_the_best(spec):
+    """One that is confirmed with all others, and moves a hundred times as much."""
+    rng = np.random.default_rng(8)
+    trials = rows(rng, spec, 12, 0.1)
+    spread = dict.fromkeys(leading(spec, trials, 12), 0.1) | {leading(spec, trials, 12)[-1]: 10.0}
+    retrained = {
+        (leader, 1, 0, seed): deviation * rng.normal()
+        for leader, deviation in spread.items()
+        for seed in range(6)
+    }
+    found = noise(spec, trials, retrained)
+    assert found.top == 6
+    assert found.degrees == 6 * 5
+    assert found.standard_deviation == pytest.approx(0.1, rel=0.3)
 
 
 def test_from_replicates(spec):
