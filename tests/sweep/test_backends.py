@@ -6,6 +6,7 @@ import os
 import signal
 import socket
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -262,7 +263,17 @@ def test_a_killed_worker_is_noticed(backend):
     report = collect(backend, 1)[0].report
     assert report.outcome == "worker_lost"
     assert report.error
+    while not all(map(is_dead, workers)):  # on a busy machine a killed process lives on a little
+        backend.wait(timeout=0.01)
     assert alone(backend, Segment(1, CONFIG, 1, 0, 1)).report.outcome == "finished"
+
+
+def is_dead(process):
+    try:
+        status = Path(f"/proc/{process}/stat").read_text()
+    except FileNotFoundError:
+        return True
+    return status.rpartition(")")[2].split()[0] in "ZX"
 
 
 def heard(backend, count):
