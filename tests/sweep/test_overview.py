@@ -8,6 +8,7 @@ from sweep import overview as overviews
 from sweep import studyfile
 from sweep.overview import overview, spent_budget
 from sweep.store import Store
+from sweep.verdict import rank
 from tests.sweep.studies import SMALL, finish, small, write
 
 
@@ -79,3 +80,13 @@ def test_the_rate_is_of_the_last_session():
     assert overviews._rate(trials, session, NOW + timedelta(seconds=9.5)) == 1.0
     assert overviews._rate(trials, session | {"ready": None}, NOW) is None
     assert overviews._rate(trials, session, NOW) is None
+
+
+def test_equals_in_the_first_objective_go_by_the_further_ones(tmp_path):
+    """So that the winner of several objectives is not beaten in all others by its equal."""
+    text = SMALL.replace("[search]", '[search]\nobjectives = ["accuracy", "parameters"]')
+    spec = small(tmp_path, text, pruner="none")
+    small_one, large, better = ([0.9, 50.0], 7), ([0.9, 100.0], 2), ([0.95, 900.0], 9)
+    ranked = sorted([large, small_one, better], key=lambda trial: rank(spec, *trial))
+    assert ranked == [better, small_one, large]
+    assert rank(spec, [0.9, 50.0], 1) < rank(spec, [0.9, 50.0], 2) < rank(spec, [0.99, 1.0], 0, [1])
