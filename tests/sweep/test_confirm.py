@@ -702,3 +702,12 @@ def test_on_ray(spread, tmp_path):
         list(carry_out(folder / "sweep.db", start, **options))
         found.append(load("spread", folder / "sweep.db").confirmation)
     assert same(*found)
+
+
+def test_a_smaller_confirmation_does_not_hide_a_larger_one(tmp_path):
+    """The one of the most leaders counts; of as many leaders the last."""
+    study = finish(small(tmp_path, pruner="none", sampler="random", trials=8), tmp_path / "s.db")
+    for top, seeds, counts in ((3, 2, 1), (2, 2, 1), (3, 3, 3)):
+        study.confirm(top, seeds, backend="serial")
+        assert study.confirmation is not None
+        assert study.confirmation.number == study.confirmations[counts - 1].number
