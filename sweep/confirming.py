@@ -77,7 +77,8 @@ def confirm(
                 if known is None:  # begun on record once there is what can carry it out
                     _begin(store, lease, number, question)
                 yield Ready(backend.cpus)
-                record = Retrainings(spec, Shape.of(parts[0][0]), question.folds, store, lease)
+                shape = Shape.of(parts[0][0], spec.edition)
+                record = Retrainings(spec, shape, question.folds, store, lease)
                 work = Racing(
                     spec=spec,
                     question=question,

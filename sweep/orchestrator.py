@@ -117,7 +117,7 @@ def _carry_out(
                 checkpoints.clear()
             control = Control(store, lease, journal, dispatch, spec)
             warm = warm_start(spec, store, lease, journal)
-            shape = Shape.of(data[0])
+            shape = Shape.of(data[0], spec.edition)
             loop = Loop(
                 spec, shape, warm, journal, dispatch, winner, control, clock, stop, backend.cpus
             )

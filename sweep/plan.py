@@ -95,7 +95,7 @@ def plan(spec: StudySpec, store: str | None = None) -> Plan:
     parts, notes = datasets.load_study(spec)
     for dataset, _ in parts:
         space.check_data(spec, dataset)
-    shape = Shape.of(parts[0][0])
+    shape = Shape.of(parts[0][0], spec.edition)
     sample = _draw(spec, shape)
     brackets = _brackets(spec)
     return Plan(

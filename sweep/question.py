@@ -16,11 +16,14 @@ from sweep.warm import trials_of
 def same_question(spec: StudySpec, data_fingerprint: str, known: Row, store: Store) -> StudySpec:
     """The stored study's spec, if it asks what the file asks; StudyChanged if it does not.
 
-    How long a study goes on is no part of its question: more trials in the file extend it.
+    How long a study goes on is no part of its question: more trials in the file extend it. It keeps
+    the edition with which it began, unless the file names another.
     """
     if not store.count_trials(known["id"]):
         return spec  # it never began: the file may have been mended since
     stored = studyfile.from_json(known["spec"])
+    if "edition" not in spec.model_fields_set:
+        spec = spec.model_copy(update={"edition": stored.edition})
     search = stored.search.model_copy(update={"trials": spec.search.trials, **_budgets(spec)})
     # The same rows may be in another place by now: their fingerprint tells.
     data = stored.data.model_copy(update={"source": spec.data.source})

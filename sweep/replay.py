@@ -191,8 +191,9 @@ def record_of(study: Recorded) -> Source:
             asked = command(event["event"], event["detail"])
             commands.setdefault(event["step"], []).append(asked)
     warm = [event["detail"]["trials"] for event in events if event["event"] == "warm_start"]
+    shape = Shape.of(parts[0][0], study.spec.edition)
     return Source(
-        record=Record(study.spec, Shape.of(parts[0][0]), trials, epochs, attempts),
+        record=Record(study.spec, shape, trials, epochs, attempts),
         warm=[(trial["params"], trial["values"]) for trial in (warm[0] if warm else ())],
         commands=commands,
         makespan=max((event["virtual_time"] or 0.0 for event in events), default=0.0),

@@ -46,6 +46,10 @@ MULTI_OBJECTIVE = ("random", "quasi_random", "grid", "tpe", "nsga2")
 MEASURES = ("parameters", "flops", "prediction_seconds")
 """What is known of a configuration before it is trained; less is better."""
 RESAMPLES = ("seeds", "folds")
+Edition = Literal[1, 2]
+EDITION: Edition = 2
+"""Of the rules that decide a study, the latest; there is another whenever the same file would give
+another table. The first has another cost formula."""
 TOGETHER = ("optimizer", "batch_size", "norm", "dropout", "input_dropout")
 """Fields whose values TrainConfig may refuse together."""
 
@@ -152,7 +156,8 @@ class Fields(dict[str, Any]):
 class StudySpec(Table):
     """A study's whole question: the same spec gives the same table of trials.
 
-    With `portable`, every machine computes with the same kernels, those of AVX2.
+    With `portable`, every machine computes with the same kernels, those of AVX2. The `edition` is
+    that of the rules by which it is decided: a study keeps those with which it began.
     """
 
     name: Annotated[str, AfterValidator(_study_name)]
@@ -164,6 +169,7 @@ class StudySpec(Table):
     train: TrainSpec = TrainSpec()
     search: SearchSpec = SearchSpec()
     portable: bool = False
+    edition: Edition = EDITION
 
     @model_validator(mode="before")
     @classmethod

@@ -71,8 +71,8 @@ def to_json(spec: StudySpec) -> dict[str, Any]:
 
 
 def from_json(record: Mapping[str, Any]) -> StudySpec:
-    """The spec that `to_json` wrote."""
-    return _spec(record, "the stored spec")
+    """The spec that `to_json` wrote; one that names no edition is of the first."""
+    return _spec({"edition": 1, **record}, "the stored spec")
 
 
 def with_name(spec: StudySpec, name: str) -> StudySpec:

@@ -65,7 +65,7 @@ def verify(
     lease = Lease(row["id"], name, 0, "nobody")  # it only reads
     journal = Journal(store, lease)
     warm = warm_start(spec, store, lease, journal)
-    steps = decisions(spec, Shape.of(parts[0][0]), {}, warm)
+    steps = decisions(spec, Shape.of(parts[0][0], spec.edition), {}, warm)
     decided, trained = _decide_again(journal, steps, store.trials(row["id"]))
     yield decided
     with SerialBackend(tuple(dataset.without_test() for dataset, _ in parts)) as backend:

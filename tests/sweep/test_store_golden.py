@@ -14,9 +14,10 @@ from sqlalchemy import inspect, text
 
 from sweep import studyfile
 from sweep.backends.serial import SerialBackend
-from sweep.errors import StoreError, StudyLocked
+from sweep.errors import StoreError, StudyChanged, StudyLocked
 from sweep.orchestrator import run
 from sweep.results import load
+from sweep.spec import EDITION
 from sweep.store import Batch, Store, migrations, schema
 from tests.sweep.records import attempt, claim, decided, epoch, event, trial
 
@@ -246,3 +247,24 @@ def test_a_migration_that_breaks_leaves_the_old_store(old, monkeypatch):
     with Store(old) as store:
         assert store.names() == ["finished", "killed"]
     assert query(old, "SELECT version FROM schema_version") == [{"version": schema.VERSION}]
+
+
+def test_the_first_edition_gives_the_table_of_the_first_release(old, tmp_path):
+    """A file that names the edition gives the trials that release 0.1.0 gave; the present edition
+    predicts other seconds, and a study does not change its edition."""
+    first = studyfile.load(GOLDEN.with_name("study.toml"), ["edition=1"])
+    latest = studyfile.load(GOLDEN.with_name("study.toml"))
+    assert (first.edition, latest.edition) == (1, EDITION)
+    with Store(old) as store:
+        before = [told(row) for row in store.trials(store.study("finished")["id"])]
+        tables = []
+        for spec in (first, latest):
+            spec = spec.model_copy(update={"name": f"edition-{spec.edition}"})
+            list(run(spec, store, SerialBackend))
+            tables.append([told(row) for row in store.trials(store.study(spec.name)["id"])])
+        assert tables[0] == before
+        costs = [load(f"edition-{n}", old).trials["predicted_cost"] for n in (1, 2)]
+        assert (costs[0] != costs[1]).all()
+        other = studyfile.load(GOLDEN.with_name("study.toml"), ["edition=2", 'name="edition-1"'])
+        with pytest.raises(StudyChanged, match="edition: 1 in the store, 2 in the file"):
+            list(run(other, store, SerialBackend))
