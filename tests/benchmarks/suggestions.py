@@ -4,8 +4,8 @@ python -m tests.benchmarks.suggestions [ASKS]
 
 Six parameters, one objective, a third of the trials complete and the others pruned at rungs: the
 median CPU milliseconds of ASKS proposals (20) of our TPE, of Optuna's, and of rustuna's if that is
-installed, one of each after the other, on one thread. The last column is how many times as long as
-ours Optuna's takes, as the median over the pairs.
+installed, one of each after the other, on one thread, and how many times as long as ours Optuna's
+takes, as the median over the pairs.
 """
 
 import math
@@ -29,6 +29,7 @@ from sweep.past import Past
 from sweep.space import distributions
 
 TRIALS = (100, 1_000, 10_000, 100_000)
+ASKS = 20
 PEERS = 10_000
 """Trials up to which others are asked, too."""
 
@@ -131,28 +132,35 @@ def rustuna_s(past: list[Past]) -> Callable[[], object]:
     return ask
 
 
-def main(asks: int = 20) -> None:
-    """Print a row for each number of trials."""
+def measure(trials: int, asks: int = ASKS) -> dict[str, list[float]]:
+    """CPU milliseconds of proposals after so many trials, by who makes them."""
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    peers = {"optuna": optuna_s} | ({"rustuna": rustuna_s} if find_spec("rustuna") else {})
-    names = ["ours", *peers]
-    print(f"{'trials':>8}" + "".join(f"{name:>10}" for name in names) + f"{'ratio':>8}")
+    past, peers = history(trials), {"optuna": optuna_s}
+    if find_spec("rustuna"):
+        peers["rustuna"] = rustuna_s
+    asked = {"sweep": ours(past)}
+    if trials <= PEERS:
+        asked |= {name: make(past) for name, make in peers.items()}
+    with threadpool_limits(1):
+        rounds = [{name: _milliseconds(ask) for name, ask in asked.items()} for _ in range(asks)]
+    return {name: [row[name] for row in rounds] for name in asked}
+
+
+def main(asks: int = ASKS) -> None:
+    """Print a line for each number of trials."""
     for trials in TRIALS:
-        past = history(trials)
-        asked = [ours(past)]
-        asked += [make(past) for make in peers.values() if trials <= PEERS]
-        with threadpool_limits(1):
-            rounds = [[_seconds(ask) for ask in asked] for _ in range(asks)]
-        cells = [f"{1000 * median(column):7.2f} ms" for column in zip(*rounds, strict=True)]
-        cells += ["-"] * (len(names) - len(cells))
-        ratio = f"{median(row[1] / row[0] for row in rounds):.0f}" if len(asked) > 1 else "-"
-        print(f"{trials:8}" + "".join(f"{cell:>10}" for cell in cells) + f"{ratio:>8}", flush=True)
+        found = measure(trials, asks)
+        cells = [f"{name} {median(times):.2f} ms" for name, times in found.items()]
+        if "optuna" in found:
+            pairs = zip(found["optuna"], found["sweep"], strict=True)
+            cells.append(f"Optuna takes {median(theirs / own for theirs, own in pairs):.0f} times")
+        print(f"{trials:8,} trials: {', '.join(cells)}", flush=True)
 
 
-def _seconds(ask: Callable[[], object]) -> float:
+def _milliseconds(ask: Callable[[], object]) -> float:
     began = time.process_time()
     ask()
-    return time.process_time() - began
+    return 1000 * (time.process_time() - began)
 
 
 if __name__ == "__main__":

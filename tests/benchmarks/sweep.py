@@ -1,21 +1,28 @@
 """Whole sweeps against Ray Tune and Optuna: `python -m tests.benchmarks.sweep [ROUNDS] [WORK...]`.
 
 Every row is the same work by every tuner, in processes of their own, in turns, on the same machine;
-times are from the start of the process to the end of the last trial (or to the target), in seconds,
-the median of the rounds. Ray Tune is given fewer trials where it is slow, and its seconds a trial
-count. Needs the extra `bench`.
+times are from the start of the process, in seconds, and of the rounds (3) the median counts. Ray
+Tune is given fewer trials where it is slow: what a trial takes is compared. In the end come
+proposals (`ask`) and the driver of a large cluster (`scale`), and the README's table of it all.
+Needs the extra `bench`, and rustuna if that is to be asked.
 """
 
 import json
+import math
+import os
+import platform
 import statistics
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from importlib.metadata import version
+from datetime import date
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from typing import Any
 
+from tests.benchmarks import suggestions
 from tests.benchmarks.tuners import WORKS
 
 
@@ -24,86 +31,131 @@ class Run:
     """What one process did, in seconds since it was started."""
 
     whole: float
-    first: float | None
+    moments: tuple[float, ...]
+    """When trials ended."""
     reached: float | None
-    trials: int
-
-    @property
-    def each(self) -> float:
-        return self.whole / max(1, self.trials)
+    """When the target was."""
 
 
 Figure = Callable[[Run], float | None]
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
-    """A line of the table."""
-
-    title: str
-    work: str
-    trials: Mapping[str, int]
-    """By tuner."""
-    figure: Figure
-    unit: str
-    seeds: int = 0
-    """So many rounds with a seed each, instead of those that were asked for."""
+def a_trial(run: Run) -> float:
+    """Milliseconds, the start and the end included."""
+    return 1000 * run.whole / len(run.moments)
 
 
-def a_trial(run: Run) -> float | None:
-    return 1000 * run.each
+def one_more(run: Run) -> float:
+    """Milliseconds from the end of a trial to that of the next."""
+    return 1000 * (run.moments[-1] - run.moments[0]) / (len(run.moments) - 1)
 
 
-def whole(run: Run) -> float | None:
+def whole(run: Run) -> float:
     return run.whole
 
 
-def first(run: Run) -> float | None:
-    return run.first
+def first(run: Run) -> float:
+    return run.moments[0]
 
 
 def reached(run: Run) -> float | None:
     return run.reached
 
 
+@dataclass(frozen=True, slots=True)
+class Row:
+    """What is measured of a work by several tuners."""
+
+    work: str
+    trials: Mapping[str, int]
+    """By tuner."""
+    figures: Mapping[str, tuple[Figure, str]]
+    """By its title, and its unit."""
+    seeds: int = 0
+    """So many rounds with a seed each, instead of those that were asked for."""
+
+
 EMPTY = {
     "sweep": 200,
+    "tune-empty": 40,
     "optuna-empty-memory": 200,
     "optuna-empty-sqlite": 200,
     "optuna-empty-journal": 200,
-    "tune-empty": 40,
 }
-DIGITS = {"sweep": 100, "optuna-sklearn": 100, "tune-sklearn": 30, "tune-torch": 30}
-TARGET = {"sweep": 100, "optuna-sklearn": 100, "tune-sklearn": 100}
+DIGITS = {"sweep": 100, "tune-sklearn": 30, "tune-torch": 30, "optuna-sklearn": 100}
+TARGET = {"sweep": 100, "tune-sklearn": 100, "optuna-sklearn": 100}
+
+NAMES = {
+    "sweep": ("sweep", ""),
+    "tune-empty": ("Ray Tune", ""),
+    "tune-sklearn": ("Ray Tune", "scikit-learn"),
+    "tune-torch": ("Ray Tune", "PyTorch"),
+    "optuna-empty-memory": ("Optuna", "in memory"),
+    "optuna-empty-sqlite": ("Optuna", "SQLite"),
+    "optuna-empty-journal": ("Optuna", "journal"),
+    "optuna-sklearn": ("Optuna", "scikit-learn"),
+    "optuna": ("Optuna", "TPE"),
+    "rustuna": ("Optuna", "rustuna"),
+}
+"""Of each tuner the column of the README's table, and what is said of it there."""
+COLUMNS = ("sweep", "Ray Tune", "Optuna")
 
 ROWS = (
-    Row("empty trials, random", "empty-random", EMPTY, a_trial, "ms a trial"),
-    Row("empty trials, TPE", "empty-tpe", EMPTY, a_trial, "ms a trial"),
-    Row("digits, 20 epochs, TPE", "digits", DIGITS, a_trial, "ms a trial"),
-    Row("first finished trial", "one", {"sweep": 2, "tune-sklearn": 2}, first, "s"),
-    Row("a study of one trial", "one", {"sweep": 1, "tune-sklearn": 1}, whole, "s"),
-    Row("digits to 97 %, ASHA", "digits-97", TARGET, reached, "s", seeds=5),
-    Row("digits to 98 %, ASHA", "digits-98", TARGET, reached, "s", seeds=5),
-    Row("diabetes to RMSE 54, ASHA", "diabetes", TARGET, reached, "s", seeds=5),
+    *(
+        Row(
+            f"empty-{sampler}",
+            EMPTY,
+            {
+                f"trials that do nothing, {name}": (a_trial, "ms a trial"),
+                f"of it without start and end, {name}": (one_more, "ms a trial"),
+            },
+        )
+        for sampler, name in (("random", "random"), ("tpe", "TPE"))
+    ),
+    Row("digits", DIGITS, {"digits, 20 epochs, TPE": (a_trial, "ms a trial")}),
+    Row(
+        "one",
+        {"sweep": 1, "tune-sklearn": 1},
+        {"to the first finished trial": (first, "s"), "a study of one trial": (whole, "s")},
+    ),
+    Row("digits-97", TARGET, {"digits to 97 %, ASHA": (reached, "s")}, seeds=5),
+    Row("digits-98", TARGET, {"digits to 98 %, ASHA": (reached, "s")}, seeds=5),
+    Row("diabetes", TARGET, {"diabetes to RMSE 54, ASHA": (reached, "s")}, seeds=5),
 )
+
+Cells = dict[str, dict[str, str]]
+"""Of each title what is known of each tuner."""
 
 
 def main(rounds: int = 3, works: Sequence[str] = ()) -> None:
-    """Print a line for each tuner of each row, as it is known."""
-    names = ("ray", "optuna", "scikit-learn", "torch", "numpy")
-    print(", ".join(f"{name} {_version(name)}" for name in names), flush=True)
-    print(f"{'work':28} {'tuner':22} {'median':>9} {'least':>9} {'most':>9} {'':12} {'ratio':>7}")
+    """Print a line for each tuner of each row as it is known, and then the README's table."""
+    print(_where(), flush=True)
+    print(f"{'work':40} {'tuner':22} {'median':>9} {'least':>9} {'most':>9} {'':12} {'ratio':>7}")
+    cells: Cells = {}
     for row in ROWS:
-        if works and row.work not in works:
-            continue
-        known: dict[str, list[float | None]] = {tuner: [] for tuner in row.trials}
-        for turn in range(row.seeds or rounds):
-            for tuner, trials in row.trials.items():
-                found = measure(tuner, row.work, turn, trials)
-                known[tuner].append(None if found is None else row.figure(found))
-        own = _median(known["sweep"])
-        for tuner, figures in known.items():
-            print(f"{row.title:28} {tuner:22} {_line(figures, own)} {row.unit}", flush=True)
+        if not works or row.work in works:
+            _measured(row, rounds, cells)
+    if not works or "ask" in works:
+        for trials in suggestions.TRIALS:
+            found = suggestions.measure(trials)
+            _show(f"a proposal after {trials:,} trials", found, "CPU ms", cells)
+    if not works or "scale" in works:
+        subprocess.run([sys.executable, "-m", "tests.benchmarks.scale"], check=True)
+    print()
+    print("\n".join(_table(cells)))
+
+
+def _measured(row: Row, rounds: int, cells: Cells) -> None:
+    runs: dict[str, list[Run | None]] = {tuner: [] for tuner in row.trials}
+    for turn in range(row.seeds or rounds):
+        for tuner, trials in row.trials.items():
+            runs[tuner].append(measure(tuner, row.work, turn, trials))
+    for title, (figure, unit) in row.figures.items():
+        known = {
+            tuner: [None if run is None else figure(run) for run in found]
+            for tuner, found in runs.items()
+        }
+        _show(title, known, unit, cells)
 
 
 def measure(tuner: str, work: str, seed: int, trials: int) -> Run | None:
@@ -117,36 +169,67 @@ def measure(tuner: str, work: str, seed: int, trials: int) -> Run | None:
         print(f"{tuner} failed: {done.stderr.strip().splitlines()[-1]}", file=sys.stderr)
         return None
     found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    moments = found["ended"]
     return Run(
-        whole=ended - began,
-        first=moments[0] - began if moments else None,
+        whole=ended - began - found["reading"],
+        moments=tuple(moment - began for moment in found["ended"]),
         reached=None if found["reached"] is None else found["reached"] - began,
-        trials=len(moments),
     )
 
 
-def _median(figures: Sequence[float | None]) -> float | None:
-    """Of those that were reached, if most were."""
-    found = [float("inf") if figure is None else figure for figure in figures]
-    middle = statistics.median(found)
-    return None if middle == float("inf") else middle
+def _show(title: str, known: Mapping[str, Sequence[float | None]], unit: str, cells: Cells) -> None:
+    """Print the lines of a title and keep them for the table."""
+    own = _median(known["sweep"])
+    for tuner, figures in known.items():
+        found = [figure for figure in figures if figure is not None]
+        middle = _median(figures)
+        met = "" if len(found) == len(figures) else f"{len(found)} of {len(figures)}"
+        if math.isinf(middle):
+            shown, ratio, cell = f"{'-':>9} {'-':>9} {'-':>9}", "-", f"{met} came there"
+        else:
+            shown = f"{middle:9.2f} {min(found):9.2f} {max(found):9.2f}"
+            ratio = f"{middle / own:.1f}x"
+            cell = f"{middle:,.1f} {unit}" if tuner == "sweep" else f"{middle:,.1f} ({ratio})"
+            cell += f", {met} came there" if met else ""
+        print(f"{title:40} {tuner:22} {shown} {met:12} {ratio:>7} {unit}", flush=True)
+        column, of_it = NAMES[tuner]
+        row = cells.setdefault(title, {})
+        row[column] = ", ".join(filter(None, [row.get(column), f"{of_it} {cell}".strip()]))
 
 
-def _line(figures: Sequence[float | None], own: float | None) -> str:
-    found = [figure for figure in figures if figure is not None]
-    middle = _median(figures)
-    if middle is None or own is None:
-        return f"{'-':>9} {'-':>9} {'-':>9} {f'{len(found)} of {len(figures)}':12} {'-':>7}"
-    met = "" if len(found) == len(figures) else f"{len(found)} of {len(figures)}"
-    shown = f"{middle:9.2f} {min(found):9.2f} {max(found):9.2f}"
-    return f"{shown} {met:12} {middle / own:6.1f}x"
+def _median(figures: Sequence[float | None]) -> float:
+    """With infinity for what was not reached."""
+    return statistics.median(math.inf if figure is None else figure for figure in figures)
+
+
+def _table(cells: Cells) -> list[str]:
+    """In Markdown."""
+    lines = [f"| {_where()} | {' | '.join(COLUMNS)} |", "|---" * (1 + len(COLUMNS)) + "|"]
+    for title, row in cells.items():
+        lines.append(f"| {title} | {' | '.join(row.get(name, '') for name in COLUMNS)} |")
+    return lines
+
+
+def _where() -> str:
+    """Machine, versions and date."""
+    names = ("ray", "optuna", "scikit-learn", "torch", "numpy")
+    versions = ", ".join(f"{name} {_version(name)}" for name in names)
+    kind = [line for line in _lines("/proc/cpuinfo") if line.startswith("model name")]
+    processor = kind[0].partition(":")[2].strip() if kind else platform.machine()
+    machine = f"{os.cpu_count()} CPUs ({processor}), Python {platform.python_version()}"
+    return f"{machine}, {versions}, {date.today()}"
+
+
+def _lines(file: str) -> list[str]:
+    try:
+        return Path(file).read_text().splitlines()
+    except OSError:
+        return []
 
 
 def _version(name: str) -> str:
     try:
         return version(name)
-    except ImportError:
+    except PackageNotFoundError:
         return "missing"
 
 
