@@ -128,4 +128,4 @@ def _count(number: int, what: str) -> str:
 
 
 def _number(value: float) -> str:
-    return f"{value:.4f}" if 1e-3 <= abs(value) < 1e4 or not value else f"{value:.3g}"
+    return f"{value:.4f}" if 5e-4 <= abs(value) < 1e4 or not value else f"{value:.3g}"

@@ -83,7 +83,8 @@ EMPTY = {
     "optuna-empty-journal": 200,
 }
 DIGITS = {"sweep": 100, "tune-sklearn": 30, "tune-torch": 30, "optuna-sklearn": 100}
-TARGET = {"sweep": 100, "tune-sklearn": 100, "optuna-sklearn": 100}
+TARGET = {"sweep": 300, "tune-sklearn": 300, "optuna-sklearn": 300}
+"""At most: the others stop when they are there."""
 
 NAMES = {
     "sweep": ("sweep", ""),

@@ -246,6 +246,7 @@ def _study(work: Work, seed: int, trials: int) -> str:
             "trials": trials,
             "sampler": work.sampler,
             "pruner": "successive_halving" if work.halving else "none",
+            "workers": 2 * AT_ONCE,
             "seed": seed,
         },
     }
