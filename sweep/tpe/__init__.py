@@ -5,16 +5,18 @@ It takes the choices of Optuna's TPESampler, to the last bit, while at most KERN
 among the good ones, in a fraction of the time: it keeps the trials as columns.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from optuna.distributions import BaseDistribution
 
 from sweep import draws
 from sweep.past import Params, Past, fitted
 from sweep.space import Space, contains, distributions
 from sweep.spec import StudySpec, direction
+from sweep.tpe.nearest import coordinates, dimensions, loss
 from sweep.tpe.parzen import faded, mixture
 from sweep.tpe.split import Ranking
 
@@ -38,6 +40,9 @@ class TPE:
         self._joint = joint if len(spec.objectives) == 1 else []
         self._columns = {name: i for i, name in enumerate(self._searched)}
         self._rows = np.empty((1, len(self._searched)))
+        ends = np.cumsum([0, *map(dimensions, self._searched.values())])
+        self._places = {name: range(ends[i], ends[i + 1]) for name, i in self._columns.items()}
+        self._points = np.zeros((ends[-1], 1), dtype=np.float32)
         self._speaks = np.zeros(1, dtype=bool)  # whether something is learned from a trial
         self._count = 0
         signs = [-1.0 if direction(name) == "maximize" else 1.0 for name in spec.objectives]
@@ -55,6 +60,7 @@ class TPE:
         place, room = self._count, len(self._rows)
         if place == room:
             self._rows = np.concatenate([self._rows, np.empty_like(self._rows)])
+            self._points = np.concatenate([self._points, np.zeros_like(self._points)], axis=1)
             self._speaks = np.concatenate([self._speaks, np.zeros(room, dtype=bool)])
         self._count += 1
         return place
@@ -63,6 +69,7 @@ class TPE:
         """These are the trial's parameters."""
         inner = [entry.to_internal_repr(params[name]) for name, entry in self._searched.items()]
         self._rows[place] = inner
+        self._points[:, place] = _coordinates(self._searched.values(), inner)
         self._speaks[place] = True  # against itself while it runs: the next is to be another one
 
     def tell(self, place: int, past: Past) -> None:
@@ -100,12 +107,35 @@ class TPE:
             return {}
         entries = [self._searched[name] for name in names]
         columns = [self._columns[name] for name in names]
-        mine, theirs = good[:, np.newaxis], others[-KERNELS:, np.newaxis]
-        likely = mixture(entries, self._rows[mine, columns], np.ones(len(mine)))
-        unlikely = mixture(entries, self._rows[theirs, columns], faded(len(theirs)))
+        mine = self._rows[good[:, np.newaxis], columns]
+        likely = mixture(entries, mine, np.ones(len(mine)), len(mine))
         points = likely.sample(self._rng, CANDIDATES)
+        count, weights = len(others), faded(len(others))
+        if count > KERNELS:
+            kept = self._heard(names, points, others, weights)
+            others, weights = others[kept], weights[kept]
+        theirs = self._rows[others[:, np.newaxis], columns]
+        unlikely = mixture(entries, theirs, weights, count)
         best = points[np.argmax(likely.log_density(points) - unlikely.log_density(points))]
         return {
             name: entry.to_external_repr(x)
             for name, entry, x in zip(names, entries, best.tolist(), strict=True)
         }
+
+    def _heard(
+        self,
+        names: Sequence[str],
+        points: NDArray[np.float64],
+        others: NDArray[np.int64],
+        weights: NDArray[np.float64],
+    ) -> NDArray[np.int64]:
+        """Which KERNELS of the others say the most at one of these points, in their order."""
+        entries = [self._searched[name] for name in names]
+        places = [place for name in names for place in self._places[name]]
+        near = np.array([_coordinates(entries, point) for point in points], dtype=np.float32)
+        lost = loss(self._points[places, : self._count], near)[others] - np.log(weights)
+        return np.sort(np.argpartition(lost, KERNELS)[:KERNELS])
+
+
+def _coordinates(entries: Iterable[BaseDistribution], point: Iterable[float]) -> list[float]:
+    return [c for entry, x in zip(entries, point, strict=True) for c in coordinates(entry, x)]

@@ -168,7 +168,7 @@ def test_densities_are_optuna_s(seed):
         if "outside" not in trial.params.values()
     ]
     observed = np.array(rows).reshape(len(rows), len(entries))
-    ours = mixture(list(entries.values()), observed, faded(len(rows)))
+    ours = mixture(list(entries.values()), observed, faded(len(rows)), len(rows))
     theirs = _ParzenEstimator(
         dict(zip(entries, observed.T, strict=True)),
         entries,
