@@ -1,6 +1,7 @@
 """How near trials are to some points: of many, those far away have no say and can be left out."""
 
 import math
+from collections.abc import Iterable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,9 +21,13 @@ def dimensions(entry: BaseDistribution) -> int:
     return len(entry.choices) if isinstance(entry, CategoricalDistribution) else 1
 
 
-def coordinates(entry: BaseDistribution, x: float) -> list[float]:
-    """Of a value in Optuna's inner representation: of a number one, in widths of the narrowest
+def coordinates(entries: Iterable[BaseDistribution], point: Iterable[float]) -> list[float]:
+    """Of a point in Optuna's inner representation: of a number one, in widths of the narrowest
     kernel on its scale, and of a choice one for each that it could be."""
+    return [c for entry, x in zip(entries, point, strict=True) for c in _coordinates(entry, x)]
+
+
+def _coordinates(entry: BaseDistribution, x: float) -> list[float]:
     if isinstance(entry, CategoricalDistribution):
         return [UNLIKE * (x == i) for i in range(len(entry.choices))]
     assert isinstance(entry, Number)
