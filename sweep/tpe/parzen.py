@@ -80,11 +80,16 @@ class Mixture:
         return density
 
 
-def mixture(entries: Sequence[BaseDistribution], observed: Floats, weights: Floats) -> Mixture:
-    """The estimator from trials, (trials, parameters), that weigh so much."""
+def mixture(
+    entries: Sequence[BaseDistribution], observed: Floats, weights: Floats, all_trials: int
+) -> Mixture:
+    """The estimator from trials, (trials, parameters), that weigh so much.
+
+    Where they are only some of all trials, their kernels are as wide as they would be among all.
+    """
     weights = np.append(weights, 1.0)
     weights /= weights.sum()
-    parts = tuple(_part(entry, observed[:, i]) for i, entry in enumerate(entries))
+    parts = tuple(_part(entry, observed[:, i], all_trials) for i, entry in enumerate(entries))
     return Mixture(weights, parts)
 
 
@@ -97,11 +102,11 @@ def faded(count: int) -> Floats:
     return weights
 
 
-def _part(entry: BaseDistribution, observed: Floats) -> "Choices | Normals":
+def _part(entry: BaseDistribution, observed: Floats, all_trials: int) -> "Choices | Normals":
     if isinstance(entry, CategoricalDistribution):
-        return Choices.around(observed.astype(int), len(entry.choices))
+        return Choices.around(observed.astype(int), len(entry.choices), all_trials)
     assert isinstance(entry, Number)
-    return Normals.around(observed, entry)
+    return Normals.around(observed, entry, all_trials)
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,9 +119,9 @@ class Choices:
     """A row for each choice that a trial may have had, and one for the whole space."""
 
     @classmethod
-    def around(cls, observed: NDArray[np.int64], choices: int) -> "Choices":
+    def around(cls, observed: NDArray[np.int64], choices: int, all_trials: int) -> "Choices":
         """A choice counts 1, and each other 1 / kernels."""
-        table = np.full((choices + 1, choices), 1.0 / (len(observed) + 1))
+        table = np.full((choices + 1, choices), 1.0 / (all_trials + 1))
         table[np.arange(choices), np.arange(choices)] += 1
         table /= table.sum(axis=1, keepdims=True)
         return cls(np.append(observed, choices), table)
@@ -147,8 +152,9 @@ class Normals:
     """Where they are truncated."""
 
     @classmethod
-    def around(cls, observed: Floats, entry: Number) -> "Normals":
-        """As wide as it is to the farther neighbour (Bergstra et al. 2011, section 4.2)."""
+    def around(cls, observed: Floats, entry: Number, all_trials: int) -> "Normals":
+        """As wide as it is to the farther neighbour (Bergstra et al. 2011, section 4.2), who
+        would be nearer the more trials are left out."""
         half = 0.0 if entry.step is None else entry.step / 2
         low, high = ends = entry.low - half, entry.high + half
         if entry.log:
@@ -162,8 +168,9 @@ class Normals:
         gaps = means[1:] - means[:-1]
         if count > 1:  # the ends of the range are neighbours of a single trial only
             gaps[0] = gaps[-1] = 0.0
+            gaps *= count / all_trials
         widths = np.maximum(gaps, np.concatenate((gaps[1:], [high - low])))
-        narrowest = (high - low) / min(MOST_NARROW, 2.0 + count)
+        narrowest = (high - low) / min(MOST_NARROW, 2.0 + all_trials)
         widths = np.minimum(np.maximum(widths, narrowest), high - low)
         means = means[1:]
         means[-1] = 0.5 * (low + high)

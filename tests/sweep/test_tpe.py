@@ -10,11 +10,13 @@ from optuna.samplers import RandomSampler, TPESampler
 from optuna.samplers._tpe.parzen_estimator import _ParzenEstimator, _ParzenEstimatorParameters
 from optuna.samplers._tpe.sampler import default_weights
 from optuna.trial import TrialState, create_trial
+from scipy.spatial.distance import cdist, pdist
 
 from sweep import draws, studyfile, tpe
 from sweep.entries import Range
 from sweep.past import Past
 from sweep.space import distributions
+from sweep.tpe.nearest import coordinates, loss
 from sweep.tpe.parzen import faded, mixture
 
 
@@ -168,7 +170,7 @@ def test_densities_are_optuna_s(seed):
         if "outside" not in trial.params.values()
     ]
     observed = np.array(rows).reshape(len(rows), len(entries))
-    ours = mixture(list(entries.values()), observed, faded(len(rows)))
+    ours = mixture(list(entries.values()), observed, faded(len(rows)), len(rows))
     theirs = _ParzenEstimator(
         dict(zip(entries, observed.T, strict=True)),
         entries,
@@ -193,22 +195,95 @@ def test_a_random_start_is_optuna_s(seed):
     assert draws.random(entries, seed) == drawn
 
 
-@pytest.mark.parametrize("good", [True, False])
-def test_many_trials(good, monkeypatch):
-    """Where there are more than KERNELS others, the latest of these speak and none before, and
-    the good trials all do."""
+MIXED = {
+    "x": Range[float](low=1e-4, high=1.0, log=True),
+    "y": Range[float](low=-1.0, high=1.0),
+    "layers": Range[int](low=1, high=4),
+    "c": ("a", "b", "c"),
+}
+
+
+def asked(trials, running=()):
+    """A model that has proposed so many trials one after the other, and the trials; some of them
+    run still, and all others were told two places late."""
+    model, past = tpe.TPE(spec(["log_loss"]), MIXED, ()), []
+    for i in range(trials + 2):
+        if i < trials:
+            place = model.begin()
+            params = model.propose(place, 7 * i)
+            model.settle(place, params)
+            slope = abs(math.log10(params["x"]) + 2) + abs(params["layers"] - 2)
+            value = slope + params["y"] ** 2 + "bca".index(params["c"])
+            past.append(Past(params, "complete", (value,)))
+        if i >= 2 and i - 2 not in running:
+            model.tell(i - 2, past[i - 2])
+    return model, [Past(t.params) if i in running else t for i, t in enumerate(past)]
+
+
+def test_of_many_trials_those_speak_that_matter(monkeypatch):
+    """Where there are more others than KERNELS, these are so many, and most proposals those that
+    all others lead to; of the latest ones, hardly any would be."""
+    model, _ = asked(400)
+    proposals = [model.propose(400, seed) for seed in range(50)]
+    modelled = []
+
+    def counted(entries, observed, *rest):
+        modelled.append(len(observed))
+        return mixture(entries, observed, *rest)
+
+    monkeypatch.setattr(tpe, "KERNELS", 150)
+    monkeypatch.setattr(tpe, "mixture", counted)
+    same = [model.propose(400, seed) == proposal for seed, proposal in enumerate(proposals)]
+    assert modelled == [25, 150] * 50
+    assert np.mean(same) > 0.8
+
+
+def test_a_model_of_many_trials_can_be_rebuilt(monkeypatch):
+    """From the record, whatever the order in which the trials ended: also those that run."""
     monkeypatch.setattr(tpe, "KERNELS", 50)
-    searched = {"x": Range[float](low=0.0, high=1.0), "c": ("a", "b")}
-    entries = distributions(searched)
-    past = [
-        Past(draws.random(entries, i), "complete", (float(i > 10) + 0.001 * i,)) for i in range(200)
-    ]
-    changed = draws.random(entries, 999)
-    other = [*past]
-    other[5 if good else 40] = Past(changed, "complete", past[5 if good else 40].values)
-    models = [tpe.TPE(spec(["log_loss"]), searched, trials) for trials in (past, other)]
-    ours, others = ([model.propose(200, seed) for seed in range(10)] for model in models)
-    assert (ours != others) == good
-    latest = tpe.TPE(spec(["log_loss"]), searched, [*past[:20], *past[150:]])
-    monkeypatch.setattr(tpe.split, "quota", lambda *_: 20)
-    assert [latest.propose(200, seed) for seed in range(10)] == ours
+    model, past = asked(200, running={100, 198})
+    rebuilt = tpe.TPE(spec(["log_loss"]), MIXED, past)
+    proposals = [model.propose(200, seed) for seed in range(20)]
+    assert [rebuilt.propose(200, seed) for seed in range(20)] == proposals
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_the_loss_of_trials(seed):
+    """Half of the squared distance to the nearest point."""
+    rng = np.random.default_rng(seed)
+    trials, points = rng.normal(0, 10, (50, 6)), rng.normal(0, 10, (7, 6))
+    expected = cdist(trials, points, "sqeuclidean").min(axis=1) / 2
+    found = loss(trials.T.astype(np.float32), points.astype(np.float32))
+    np.testing.assert_allclose(found, expected, rtol=1e-3)
+
+
+@pytest.mark.parametrize("log", [False, True])
+@pytest.mark.parametrize("kind", [float, int])
+def test_coordinates_of_numbers(kind, log):
+    """A range is a hundred of its narrowest kernels long, on its scale."""
+    (entry,) = distributions({"p": Range[kind](low=kind(4), high=kind(9), log=log)}).values()
+    middle = 6 if log else 6.5
+    found = [coordinates([entry], [x])[0] for x in (4, middle, 9)]
+    assert np.diff(found) == pytest.approx([50, 50])
+
+
+def test_coordinates_of_choices():
+    """Any two are as far apart."""
+    (entry,) = distributions({"p": ("a", "b", "c")}).values()
+    found = np.array([coordinates([entry], [x]) for x in range(3)])
+    np.testing.assert_allclose(pdist(found, "sqeuclidean") / 2, [9, 9, 9])
+
+
+def test_kernels_of_some_are_as_wide_as_among_all():
+    """Every second of nineteen numbers at equal distances, and of as many choices."""
+    entries = list(distributions({"x": Range[float](low=0.0, high=1.0), "c": ("a", "b")}).values())
+    rows = np.column_stack([np.arange(1, 20) / 20, np.arange(19) % 2])
+    every = mixture(entries, rows, np.ones(19), 19)
+    some = mixture(entries, rows[1::2], np.ones(9), 19)
+    inner = slice(1, -1)
+    np.testing.assert_allclose(
+        some.parts[0].widths[some.parts[0].rows[:-1]][inner],
+        every.parts[0].widths[every.parts[0].rows[1:-1:2]][inner],
+        rtol=0.1,
+    )
+    np.testing.assert_array_equal(some.parts[1].table, every.parts[1].table)
