@@ -13,7 +13,7 @@ from sweep.entries import Range
 from sweep.errors import UsageError
 from sweep.leaders import Key
 from sweep.overview import complete, first_value, place
-from sweep.space import active, configuration, parameters
+from sweep.space import actives, configurations, parameters
 from sweep.spec import StudySpec
 from sweep.store import Row
 
@@ -190,8 +190,9 @@ def _by_leader(retrained: Mapping[Key, float]) -> Iterable[list[float]]:
 
 def _by_configuration(spec: StudySpec, rows: Sequence[Row]) -> Iterable[list[float]]:
     groups: dict[Any, list[float]] = defaultdict(list)
-    for row in rows:
-        groups[configuration(spec.space, row["params"])].append(first_value(row))
+    keys = configurations(spec.space, (row["params"] for row in rows))
+    for key, row in zip(keys, rows, strict=True):
+        groups[key].append(first_value(row))
     return groups.values()
 
 
@@ -231,7 +232,7 @@ def _distances(spec: StudySpec, rows: Sequence[Row]) -> Any:
     """Between trials (trials, trials): the mean difference of their parameters as parts of their
     ranges, 1 for another choice or one that the other has not (Gower 1971)."""
     entries = parameters(spec.space)
-    chosen = [active(spec.space, row["params"]) for row in rows]
+    chosen = list(actives(spec.space, (row["params"] for row in rows)))
     total = np.zeros((len(rows), len(rows)))
     for name in {name: None for params in chosen for name in params}:
         values = [params.get(name) for params in chosen]
@@ -243,7 +244,7 @@ def _distances(spec: StudySpec, rows: Sequence[Row]) -> Any:
             spread = np.nanmax(x) - np.nanmin(x)
             apart = np.abs(x[:, None] - x[None, :]) / spread
         else:
-            codes = np.array([list(map(repr, values)).index(repr(value)) for value in values])
+            _, codes = np.unique([repr(value) for value in values], return_inverse=True)
             apart = (codes[:, None] != codes[None, :]).astype(float)
             x = np.array([np.nan if value is None else 0.0 for value in values])
         lacking = np.isnan(x)

@@ -39,8 +39,8 @@ class _Trial(FrozenTrial):
         copied.values, copied.params = self.values, dict(self.params)
         copied.distributions = dict(self.distributions)
         copied.intermediate_values = dict(self.intermediate_values)
-        copied.user_attrs = copy.deepcopy(self.user_attrs, memo)
-        copied.system_attrs = copy.deepcopy(self.system_attrs, memo)
+        copied.user_attrs = dict(self.user_attrs)
+        copied.system_attrs = dict(self.system_attrs)
         return copied
 
 

@@ -1,11 +1,13 @@
 """A study as its record has it: pandas tables, and the study in Optuna's terms."""
 
+import copy
 import weakref
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from functools import wraps
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self, TypeVar
 
 import optuna
 import pandas as pd
@@ -22,6 +24,24 @@ from sweep.rebuilt import STATES, rebuilt
 from sweep.spec import StudySpec, direction
 from sweep.store import Location, Row, Store
 
+R = TypeVar("R", bound="Recorded")
+T = TypeVar("T")
+
+
+def once(read: Callable[[R], T]) -> Callable[[R], T]:
+    """What a study that is `read_once` reads or computes the first time only."""
+
+    @wraps(read)
+    def recall(self: R) -> T:
+        if self._known is None:
+            return read(self)
+        if read not in self._known:
+            self._known[read] = read(self)
+        known: T = self._known[read]
+        return known
+
+    return recall
+
 
 class Recorded:
     """A study as the store has it now; each property reads it anew, also while it runs."""
@@ -29,6 +49,8 @@ class Recorded:
     def __init__(self, name: str, place: Location) -> None:
         self.name = name
         self.place = place
+        self._known: dict[Any, Any] | None = None
+        self._live: Recorded | None = None  # who closes the record of an export at the end
         # That of an exported study is read once: nothing changes it.
         self._kept = Store(place, read_only=True) if place.is_export else None
         if self._kept is not None:
@@ -39,6 +61,15 @@ class Recorded:
     def __repr__(self) -> str:
         counts = ", ".join(f"{n} {state}" for state, n in self.counts.items())
         return f"<Study {self.name!r}: {self.state}; trials: {counts or 'none'}>"
+
+    def read_once(self) -> Self:
+        """The same study for who asks for much at one time, as a report does: what is asked for
+        again is as it was the first time, and its tables are not to be changed."""
+        if self._known is not None:
+            return self
+        found = copy.copy(self)
+        found._known, found._live = {}, self
+        return found
 
     @property
     def state(self) -> str:
@@ -66,34 +97,45 @@ class Recorded:
         return counts_of(self._trial_rows())
 
     @property
+    @once
     def budget(self) -> str | None:
         """The key of the budget that ended the study before all its trials had begun, if one did:
         search.wall_time, search.cpu_time or search.flops."""
         with self._store() as store:
-            study = store.study(self.name)["id"]
-            return spent_budget(self.spec, store.outcomes(study), store.closings(study))
+            closings = store.closings(store.study(self.name)["id"])
+        return spent_budget(self.spec, self._trial_rows(), closings)
 
     @property
+    @once
     def trials(self) -> pd.DataFrame:
         """One row a trial: the columns of Optuna's `trials_dataframe`, then ours. Times in UTC."""
         return tables.trials(self.spec, self._trial_rows())
 
     @property
+    @once
     def epochs(self) -> pd.DataFrame:
         """One row for each trial, replicate and epoch: the learning curves."""
-        return self.curves()
+        return self._epochs()
 
     def curves(self, trials: Sequence[int] | None = None) -> pd.DataFrame:
         """The learning curves of these trials, which are read without the others', or of all."""
+        return self.epochs if trials is None else self._epochs(trials)
+
+    def _epochs(self, trials: Sequence[int] | None = None) -> pd.DataFrame:
+        known = None if self._known is None else self._trial_rows()
         with self._store() as store:
             study = store.study(self.name)["id"]
             columns = store.columns("epochs", study, list(tables.EPOCHS), trials)
-            found = store.columns("trials", study, ["number", "epochs"])  # after them: see _curves
+            if known is None:
+                found = store.columns("trials", study, ["number", "epochs"])  # see _curves
+            else:  # epochs that came after them do not count
+                found = {name: [row[name] for row in known] for name in ("number", "epochs")}
         epochs, decided = tables.epochs(columns), pd.Series(found["epochs"], found["number"])
         kept = epochs["epoch"] <= epochs["trial"].map(decided)
         return epochs if kept.all() else epochs[kept].reset_index(drop=True)
 
     @property
+    @once
     def diagnoses(self) -> pd.DataFrame:
         """One row for each trial and replicate: `converged`, `still improving`, `diverged`,
         `overfitting` or `stuck`, why, what to do, and the numbers that say so.
@@ -110,9 +152,12 @@ class Recorded:
                 f"study {self.name!r} trains with {self.spec.train.function}, of whose losses "
                 "nothing is known: there is no verdict; its learning curves are in study.epochs"
             )
-        return tables.diagnoses(list(diagnoses(self.spec, *self._curves(trials))))
+        epochs = self.curves(trials)
+        columns = {str(name): epochs[name].to_numpy() for name in epochs}
+        return tables.diagnoses(list(diagnoses(self.spec, self._trial_rows(), columns)))
 
     @property
+    @once
     def attempts(self) -> pd.DataFrame:
         """One row for each time that a segment was sent out, whatever came of it."""
         with self._store() as store:
@@ -127,6 +172,7 @@ class Recorded:
             return tables.segments(self.spec, self._attempts(store), events)
 
     @property
+    @once
     def events(self) -> pd.DataFrame:
         """What was decided and what users asked for, in order."""
         with self._store() as store:
@@ -192,6 +238,7 @@ class Recorded:
         return rebuilt(self.spec, [direction(n) for n in self.spec.objectives], rows, measured)
 
     @property
+    @once
     def importances(self) -> dict[str, float]:
         """How much each parameter mattered, together 1, the greatest first; `importances_basis`
         says to which values, and why if it is empty."""
@@ -206,6 +253,7 @@ class Recorded:
             return f"no parameter made a difference {found.text}"
         return found.text
 
+    @once
     def _edited(self) -> StudySpec:
         """The question with the space as it was edited last."""
         spec = self.spec
@@ -215,14 +263,13 @@ class Recorded:
         return spec
 
     @property
+    @once
     def fingerprint(self) -> str:
         """SHA-256 over the deterministic columns of all trials and epochs."""
-        with self._store() as store:
-            study = store.study(self.name)["id"]
-            columns = store.columns("epochs", study, fingerprint.EPOCHS)
-            rows = zip(*columns.values(), strict=True)
-            epochs = (dict(zip(columns, row, strict=True)) for row in rows)
-            return fingerprint.fingerprint(store.trials(study), epochs)
+        epochs = self.epochs
+        return fingerprint.fingerprint(
+            self._trial_rows(), {name: tables.plain(epochs[name]) for name in fingerprint.EPOCHS}
+        )
 
     def _curves(self, trials: Sequence[int] | None = None) -> tuple[list[Row], list[Row]]:
         """All trials, and the epochs of these, or of all, that have been decided about."""
@@ -233,6 +280,7 @@ class Recorded:
         decided = {row["number"]: row["epochs"] for row in found}
         return found, [row for row in rows if row["epoch"] <= decided[row["trial"]]]
 
+    @once
     def _measured(self) -> tuple[list[Row], list[Row]]:
         """All trials and, where too few of them are complete, the learning curves."""
         trials = self._trial_rows()
@@ -256,10 +304,12 @@ class Recorded:
         kept = self._kept
         return Store(self.place, read_only=True) if kept is None else nullcontext(kept)
 
+    @once
     def _row(self) -> Row:
         with self._store() as store:
             return store.study(self.name)
 
+    @once
     def _trial_rows(self) -> list[Row]:
         with self._store() as store:
             return store.trials(store.study(self.name)["id"])
@@ -270,6 +320,7 @@ class Recorded:
         row = self._leading_row()
         return None if row is None else int(row["number"])
 
+    @once
     def _leading_row(self) -> Row | None:
         found = complete(self._trial_rows())
         return min(found, key=lambda row: place(self.spec, row), default=None)

@@ -46,6 +46,7 @@ class Report(NamedTuple):
 
 def report(study: Study) -> Report:
     """The report of a study as it stands, running ones and those without a winner included."""
+    study = study.read_once()
     figures, left_out = _figures(study)
     advised = study.advice()
     made = {
@@ -172,7 +173,8 @@ def _training(study: Study) -> Iterator[str]:
     complete = study.trials.loc[study.trials["state"] == "COMPLETE", "number"]
     if study.spec.train.function is not None or complete.empty:
         return
-    verdicts = study.verdicts(complete.tolist())
+    verdicts = study.diagnoses
+    verdicts = verdicts[verdicts["trial"].isin(complete)]
     counts = verdicts["verdict"].value_counts().rename_axis("verdict").reset_index(name="trainings")
     yield table(counts, "Verdicts on the trainings that came to their end, from their losses")
     winner = verdicts[verdicts["trial"] == study.leader]

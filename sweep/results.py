@@ -15,13 +15,13 @@ from sweep.card import card
 from sweep.confirmation import Confirmation, confirmations
 from sweep.confirming import Began, confirm
 from sweep.errors import StudyNotFound, SweepError, UsageError
-from sweep.importances import basis, importances
+from sweep.importances import basis
 from sweep.leaders import key_of
 from sweep.model import model_file
 from sweep.noise import Noise, noise
 from sweep.overview import Overview, Unreadable, overviews
 from sweep.rebuilt import STATES
-from sweep.recorded import Recorded
+from sweep.recorded import Recorded, once
 from sweep.space import active
 from sweep.store import HEAD, Location, Row, Store, artifacts, locate
 from sweep.trial import Trial
@@ -106,6 +106,7 @@ class Study(Recorded):
         return next(each for each in self.confirmations if each.number == number)
 
     @property
+    @once
     def confirmations(self) -> list[Confirmation]:
         """Those that were begun, in order."""
         with self._store() as store:
@@ -121,6 +122,7 @@ class Study(Recorded):
             return found[-1] if found else None
         return max(complete, key=lambda each: (len(each.question.leaders), each.number))
 
+    @once
     def noise(self) -> Noise:
         """How much of the spread among the trials is the noise of their seeds, and so whether more
         trials or more seeds would help; UsageError if too few trials are complete to say."""
@@ -128,37 +130,42 @@ class Study(Recorded):
         retrained = {key_of(row): row["value"] for row in counted if row["value"] is not None}
         return noise(self.spec, self._trial_rows(), retrained)
 
+    @once
     def advice(self) -> list[Advice]:
         """What the record supports, each with its numbers and what to type: whether more trials
         would help, whether the best lies beyond a range, which parameters made no difference, how
         trainings went by learning rate and batch size, whether the best is luck, why trials
         failed."""
-        rows = self._trial_rows()
-        complete = [row["number"] for row in rows if row["state"] == "complete"]
-        confirmation = self.confirmation
+        study = self.read_once()
+        rows, trials, confirmation = study._trial_rows(), study.trials, study.confirmation
+        epochs = study.epochs
+        complete = trials.loc[trials["state"] == "COMPLETE", "number"]
+        if (verdicts := None if self.spec.train.function else study.diagnoses) is not None:
+            verdicts = verdicts[verdicts["trial"].isin(complete)]
         try:
-            noise = self.noise()
+            noise = study.noise()
         except UsageError:  # too few trials to tell
             noise = None
         return advice(
-            self._edited(),
-            tables.trials(self.spec, rows),
-            self.state,
-            self.budget,
-            epochs=self.curves(complete),
-            verdicts=None if self.spec.train.function else self.verdicts(complete),
+            study._edited(),
+            trials,
+            study.state,
+            study.budget,
+            epochs=epochs,
+            verdicts=verdicts,
             basis=basis(self.spec, rows, ()),
-            shares=importances(self.spec, rows),
+            shares=study.importances,
             noise=noise,
-            leader=self.leader,
+            leader=study.leader,
             confirmed=confirmation.winner if confirmation is not None else None,
         )
 
     def _repr_html_(self) -> str:
         """How it looks in a notebook."""
-        best = self.best.record() if self.leader is not None else None
-        trials, advised = self.trials, self.advice()
-        return card(self.spec, self.state, self.counts, trials, self.top(5), best, advised)
+        study = self.read_once()
+        best = study.best.record() if study.leader is not None else None
+        trials, advised = study.trials, study.advice()
+        return card(self.spec, study.state, study.counts, trials, study.top(5), best, advised)
 
     def replay(self, **search: Any) -> "Replay":
         """What the study would have come to with other keys of its [search], such as
@@ -180,19 +187,20 @@ class Study(Recorded):
 
     def summary(self) -> dict[str, Any]:
         """The study in JSON values: what `sweep show --json` prints."""
-        counts = self.counts
+        study = self.read_once()
+        counts, confirmation = study.counts, study.confirmation
         return {
             "name": self.name,
-            "state": self.state,
+            "state": study.state,
             "metric": self.spec.train.metric,
             "direction": self.direction,
             "trials": counts,
-            "budget": self.budget,
-            "best": self.best.record() if "complete" in counts else None,
-            "confirmation": None if self.confirmation is None else self.confirmation.record(),
-            "importances": self.importances,
-            "advice": [each.record() for each in self.advice()],
-            "fingerprint": self.fingerprint,
+            "budget": study.budget,
+            "best": study.best.record() if "complete" in counts else None,
+            "confirmation": None if confirmation is None else confirmation.record(),
+            "importances": study.importances,
+            "advice": [each.record() for each in study.advice()],
+            "fingerprint": study.fingerprint,
             "store": str(self.place),
         }
 

@@ -112,18 +112,31 @@ def active(space: Space, params: Params) -> dict[str, Any]:
 
 def actives(space: Space, trials: Iterable[Params]) -> Iterator[dict[str, Any]]:
     """What `active` gives of each trial, for many at once."""
-    known: dict[Hashable, list[str]] = {}
+    for params, used in _used(space, trials):
+        yield {name: _plain(params[name]) for name in params if name in used}
+
+
+def _used(space: Space, trials: Iterable[Params]) -> Iterator[tuple[Params, dict[str, Any]]]:
+    """Each trial and settings that have an effect as those of it do, of which the constants are
+    also its own."""
+    known: dict[Hashable, dict[str, Any]] = {}
     for params in trials:
         # Which parameters have an effect is the same where all that this depends on is.
         key = (*params, *(params.get(name) for name in DECISIVE))
         if key not in known:
-            known[key] = list(active(space, params))
-        yield {name: _plain(params[name]) for name in known[key]}
+            known[key] = settings(space, params)
+        yield params, known[key]
 
 
 def configuration(space: Space, params: Params) -> Hashable:
     """The same for two trials if, and only if, they train alike but for their seeds."""
     return tuple(settings(space, params).items())
+
+
+def configurations(space: Space, trials: Iterable[Params]) -> Iterator[Hashable]:
+    """What `configuration` gives of each trial, for many at once."""
+    for params, used in _used(space, trials):
+        yield tuple([(name, params.get(name, value)) for name, value in used.items()])
 
 
 def train_config(spec: StudySpec, params: Params) -> TrainConfig:

@@ -16,6 +16,8 @@ from sweep.store import Columns, Row
 
 TIME = "datetime64[us, UTC]"
 
+_NUMBERS = ("int64", "float64")  # which NumPy reads from lists in half the time
+
 DECIDED = ("running", "paused", "complete", "pruned", "failed")
 """The events that decide about a trial at the end of a segment, each with the epoch."""
 
@@ -172,6 +174,14 @@ def epochs(columns: Columns) -> pd.DataFrame:
     return _table(columns, EPOCHS)
 
 
+def plain(column: "pd.Series[Any]") -> list[Any]:
+    """The values as the record has them, None for those that are missing."""
+    found: list[Any] = column.tolist()
+    for i in column.isna().to_numpy().nonzero()[0]:
+        found[i] = None
+    return found
+
+
 def diagnoses(rows: list[Row]) -> pd.DataFrame:
     """One row for each trial and replicate: the verdict on its training."""
     return _table({name: [row.get(name) for row in rows] for name in _DIAGNOSES}, _DIAGNOSES)
@@ -281,7 +291,7 @@ def _table(columns: Columns, dtypes: dict[str, str]) -> pd.DataFrame:
 def _series(values: list[Any], dtype: str) -> "pd.Series[Any]":
     if dtype == TIME:
         return pd.Series(np.array(values, "datetime64[us]")).dt.tz_localize("UTC")
-    return pd.Series(values, dtype=dtype)
+    return pd.Series(np.array(values, dtype) if dtype in _NUMBERS else values, dtype=dtype)
 
 
 def _column(rows: list[Row], name: str, dtype: str) -> "pd.Series[Any]":

@@ -7,7 +7,7 @@ from trainer.archive import ArchiveError
 from trainer.checkpoint import load, save
 from trainer.config import TrainConfig
 from trainer.dataset import Dataset, Split, check_defined, check_fit, check_metric
-from trainer.diagnosis import Diagnosis, Verdict, diagnose
+from trainer.diagnosis import Diagnosis, Verdict, diagnose, diagnose_all
 from trainer.embeddings import EMBEDDINGS, Periodic, PiecewiseLinear
 from trainer.initializers import INITIALIZERS
 from trainer.losses import LOSSES
@@ -59,6 +59,7 @@ __all__ = [
     "check_fit",
     "check_metric",
     "diagnose",
+    "diagnose_all",
     "evaluate",
     "evaluate_draws",
     "feature_significance",

@@ -22,7 +22,7 @@ nothing can tell, and the words say so.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -30,7 +30,7 @@ import numpy as np
 
 from trainer import passes
 from trainer.config import TrainConfig
-from trainer.curve import FEW, Curve
+from trainer.curve import FEW, Curves
 from trainer.dataset import Dataset, Split
 from trainer.losses import LOSSES
 from trainer.prediction import build_network
@@ -89,25 +89,51 @@ def diagnose(
     """
     if not records:
         raise ValueError("records must hold at least one epoch; train for one first")
-    train = np.array([record.train_loss for record in records])
-    validation = np.array([record.validation_loss for record in records])
-    bad = ~(np.isfinite(train) & np.isfinite(validation))
-    if bad.any():
-        return _diverged(config, records[int(bad.argmax())], state, dataset)
-    if state is not None and state.diverged:
-        return _diverged(config, records[-1], state, dataset)
+    epochs = np.array([[record.epoch for record in records]])
+    train = np.array([[record.train_loss for record in records]])
+    validation = np.array([[record.validation_loss for record in records]])
+    bad = ~(np.isfinite(train) & np.isfinite(validation))[0]
+    if bad.any() or (state is not None and state.diverged):
+        worst = int(bad.argmax()) if bad.any() else -1
+        tensor = None
+        if state is not None and dataset is not None:
+            tensor = _first_not_finite(config, state, dataset)
+        last = records[worst]
+        return _diverged(last.epoch, last.train_loss, last.validation_loss, tensor)
     baseline = math.nan if dataset is None else constant_loss(config, dataset)
-    unit = 1.0 if LOSSES[config.loss].log_density else None
+    (only,) = diagnose_all(config.loss, epochs, train, validation, baseline, held_out=held_out)
+    return only
+
+
+def diagnose_all(
+    loss: str,
+    epochs: np.ndarray,
+    train_losses: np.ndarray,
+    validation_losses: np.ndarray,
+    baseline: float = math.nan,
+    *,
+    held_out: bool = True,
+) -> list[Diagnosis]:
+    """The verdicts on many trainings by one loss, of equally many epochs: what `diagnose` gives of
+    each, for a fraction of the time.
+
+    The arrays are (trainings, epochs): the numbers of the epochs and the losses after them. A
+    `baseline` of NaN is not known.
+    """
+    bad = ~(np.isfinite(train_losses) & np.isfinite(validation_losses))
+    fine = ~bad.any(axis=1)
+    unit = 1.0 if LOSSES[loss].log_density else None
     # Losses near the largest float overflow in the rules, and then no rule holds.
     with np.errstate(over="ignore", invalid="ignore"):
-        curves = Curve(train, unit), Curve(validation, unit)
-        verdict, text = _judge(*curves, baseline, held_out)
-        numbers = _numbers(records, *curves, baseline)
-    known = {name: number for name, number in numbers.items() if not math.isnan(number)}
-    judged = "validation loss" if held_out else "loss of rows trained on"
-    if not held_out and verdict in (Verdict.CONVERGED, Verdict.STILL_IMPROVING):
-        text = f"{text} {UNSEEN}"
-    return Diagnosis(verdict, text.format(**numbers, judged=judged), known)
+        curves = Curves(train_losses[fine], unit), Curves(validation_losses[fine], unit)
+        rules = _rules(*curves, baseline, held_out)
+        numbers = list(_numbers(epochs[fine], *curves, baseline))
+    judged = iter([_judged(*each, held_out) for each in zip(rules, numbers, strict=True)])
+    columns = epochs, train_losses, validation_losses
+    return [
+        next(judged) if is_fine else _diverged(*(column[i, worst].item() for column in columns))
+        for i, (is_fine, worst) in enumerate(zip(fine, bad.argmax(axis=1), strict=True))
+    ]
 
 
 def constant_loss(config: TrainConfig, dataset: Dataset) -> float:
@@ -137,59 +163,71 @@ def constant_loss(config: TrainConfig, dataset: Dataset) -> float:
     return min(record.validation_loss for record in records)
 
 
-def _judge(train: Curve, validation: Curve, baseline: float, held_out: bool) -> tuple[Verdict, str]:
-    """The verdict on finite losses, and the words for it; a baseline of NaN is not known."""
-    least = float(validation.losses.min())
+def _rules(
+    train: Curves, validation: Curves, baseline: float, held_out: bool
+) -> list[tuple[Verdict, str]]:
+    """The verdict on each training with finite losses, and the words for it; a baseline of NaN is
+    not known."""
     fall, scatter = validation.trend()
-    if len(train.losses) < FEW:
-        return Verdict.STILL_IMPROVING, SHORT
-    if held_out and validation.rise > RISE and train.end < train.losses[validation.best]:
-        return Verdict.OVERFITTING, OVERFITTING
-    if train.rise > RISE:
-        return Verdict.STUCK, RISING
-    if fall > FLAT and fall > 2 * scatter:
-        return Verdict.STILL_IMPROVING, FALLING
-    if least >= baseline - FLAT * (validation.unit or abs(baseline)):
-        return Verdict.STUCK, CONSTANT
-    if math.isnan(baseline) and max(train.improvement, validation.improvement) < FLAT:
-        return Verdict.STUCK, UNMOVED
-    return Verdict.CONVERGED, CONVERGED
+    is_short = train.losses.shape[1] < FEW
+    overfits = (validation.rise > RISE) & (train.end < train.at(validation.best))
+    moved = np.maximum(train.improvement, validation.improvement)
+    holds = (
+        np.full(len(fall), is_short),
+        overfits & held_out,
+        train.rise > RISE,
+        (fall > FLAT) & (fall > 2 * scatter),
+        validation.least >= baseline - FLAT * (validation.unit or abs(baseline)),
+        (moved < FLAT) & math.isnan(baseline),
+        np.full(len(fall), True),
+    )
+    return [RULES[number] for number in np.argmax(holds, axis=0)]
 
 
 def _numbers(
-    records: Sequence[EpochRecord], train: Curve, validation: Curve, baseline: float
-) -> dict[str, float]:
+    epochs: np.ndarray, train: Curves, validation: Curves, baseline: float
+) -> Iterator[dict[str, float]]:
+    """Of each training the numbers by their names."""
     fall, scatter = validation.trend()
-    return {
-        "epochs": len(records),
-        "train_first": float(train.losses[0]),
-        "train_least": float(train.losses.min()),
-        "train_least_epoch": records[train.best].epoch,
+    rows = np.arange(len(epochs))
+    columns = {
+        "epochs": np.full(len(epochs), epochs.shape[1]),
+        "train_first": train.first,
+        "train_least": train.least,
+        "train_least_epoch": epochs[rows, train.best],
         "train_end": train.end,
-        "train_at_best": float(train.losses[validation.best]),
-        "validation_first": float(validation.losses[0]),
-        "validation_least": float(validation.losses.min()),
-        "validation_least_epoch": records[validation.best].epoch,
+        "train_at_best": train.at(validation.best),
+        "validation_first": validation.first,
+        "validation_least": validation.least,
+        "validation_least_epoch": epochs[rows, validation.best],
         "validation_end": validation.end,
         "fall": fall,
         "scatter": scatter,
-        "baseline": baseline,
+        "baseline": np.full(len(epochs), baseline),
     }
+    for values in zip(*(column.tolist() for column in columns.values()), strict=True):
+        yield dict(zip(columns, values, strict=True))
+
+
+def _judged(rule: tuple[Verdict, str], numbers: Mapping[str, float], held_out: bool) -> Diagnosis:
+    verdict, text = rule
+    known = {name: number for name, number in numbers.items() if not math.isnan(number)}
+    judged = "validation loss" if held_out else "loss of rows trained on"
+    if not held_out and verdict in (Verdict.CONVERGED, Verdict.STILL_IMPROVING):
+        text = f"{text} {UNSEEN}"
+    return Diagnosis(verdict, text.format(**numbers, judged=judged), known)
 
 
 def _diverged(
-    config: TrainConfig, record: EpochRecord, state: TrainState | None, dataset: Dataset | None
+    epoch: int, train_loss: float, validation_loss: float, tensor: str | None = None
 ) -> Diagnosis:
-    where = ""
-    if state is not None and dataset is not None:
-        found = _first_not_finite(config, state, dataset)
-        where = f"; the first tensor that is not finite is {found}" if found else ""
+    where = "" if tensor is None else f"; the first tensor that is not finite is {tensor}"
     text = (
-        f"epoch {record.epoch} ended with a training loss of {record.train_loss:.4g} and a "
-        f"validation loss of {record.validation_loss:.4g}{where}. Use a smaller learning_rate, "
+        f"epoch {epoch} ended with a training loss of {train_loss:.4g} and a "
+        f"validation loss of {validation_loss:.4g}{where}. Use a smaller learning_rate, "
         f"warmup or clip_norm, and standardised inputs."
     )
-    return Diagnosis(Verdict.DIVERGED, text, {"epoch": record.epoch})
+    return Diagnosis(Verdict.DIVERGED, text, {"epoch": epoch})
 
 
 def _first_not_finite(config: TrainConfig, state: TrainState, dataset: Dataset) -> str | None:
@@ -253,3 +291,14 @@ UNSEEN = (
     "No rows were held out, so that overfitting could not show: set patience, or look at the score "
     "of other rows."
 )
+
+RULES = (
+    (Verdict.STILL_IMPROVING, SHORT),
+    (Verdict.OVERFITTING, OVERFITTING),
+    (Verdict.STUCK, RISING),
+    (Verdict.STILL_IMPROVING, FALLING),
+    (Verdict.STUCK, CONSTANT),
+    (Verdict.STUCK, UNMOVED),
+    (Verdict.CONVERGED, CONVERGED),
+)
+"""The verdicts on finite losses and the words for each, in the order of the rules."""

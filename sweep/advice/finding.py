@@ -44,6 +44,14 @@ def trained(trials: pd.DataFrame) -> pd.DataFrame:
     return ended.sort_values(["datetime_complete", "number"])
 
 
+def usual(verdicts: pd.DataFrame) -> "pd.Series[Any]":
+    """The verdict that most trainings of a trial have, of equally many the first by name, by the
+    number of the trial; `verdicts` is `Study.diagnoses`."""
+    counts = verdicts.groupby(["trial", "verdict"]).size()
+    most = counts.sort_values(ascending=False, kind="stable").reset_index()
+    return most.drop_duplicates("trial").set_index("trial")["verdict"]
+
+
 def sign(spec: StudySpec) -> int:
     """By which the first objective is a cost: less is better."""
     return -1 if direction(spec.objectives[0]) == "maximize" else 1

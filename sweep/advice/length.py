@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pandas as pd
 
-from sweep.advice.finding import FEW, Advice, costs_of
+from sweep.advice.finding import FEW, Advice, costs_of, usual
 from sweep.entries import extremes
 from sweep.space import parameters
 from sweep.spec import StudySpec
@@ -26,8 +26,7 @@ def length(spec: StudySpec, trials: pd.DataFrame, verdicts: pd.DataFrame) -> Ite
     if len(costs) < FEW:
         return
     best = trials.loc[costs.sort_values(kind="stable").index[:BEST], "number"]
-    usual = verdicts.groupby("trial")["verdict"].agg(lambda found: found.mode().iloc[0])
-    found = best.map(usual)
+    found = best.map(usual(verdicts))
     winner, epochs = int(best.iloc[0]), spec.train.epochs
     verdict = found.iloc[0]
     count = int((found == verdict).sum())

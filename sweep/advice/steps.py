@@ -9,7 +9,16 @@ import numpy as np
 import pandas as pd
 from scipy.stats import hypergeom, mannwhitneyu
 
-from sweep.advice.finding import FEW, Advice, costs_of, edit_command, sign, trained, with_end
+from sweep.advice.finding import (
+    FEW,
+    Advice,
+    costs_of,
+    edit_command,
+    sign,
+    trained,
+    usual,
+    with_end,
+)
 from sweep.entries import Range, extremes
 from sweep.space import is_constant, parameters
 from sweep.spec import StudySpec
@@ -90,8 +99,7 @@ def steps(spec: StudySpec, trials: pd.DataFrame, verdicts: pd.DataFrame) -> Iter
     """
     ended = trained(trials)
     ended = ended[ended["state"].isin(["COMPLETE", "PRUNED"]) & (ended["outcome"] != "diverged")]
-    usual = verdicts.groupby("trial")["verdict"].agg(lambda found: found.mode().iloc[0])
-    verdict = ended["number"].map(usual)[ended["state"] == "COMPLETE"]
+    verdict = ended["number"].map(usual(verdicts))[ended["state"] == "COMPLETE"]
     stuck = verdict == "stuck"  # it never learned, or went uphill again
     wrong = {
         "slow": stuck | (verdict == "still improving"),

@@ -57,7 +57,7 @@ def _method(
     plot: Callable[Concatenate[Recorded, P], go.Figure],
 ) -> "Callable[Concatenate[Plots, P], go.Figure]":
     def method(self: "Plots", /, *args: P.args, **kwargs: P.kwargs) -> go.Figure:
-        return plot(self.study, *args, **kwargs)
+        return plot(self.study.read_once(), *args, **kwargs)
 
     return update_wrapper(method, plot)
 

@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 
 from sqlalchemy import update
 
+from sweep.fingerprint import EPOCHS
 from sweep.store import schema
 
 TIME = datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=UTC)
@@ -35,6 +36,11 @@ def epoch(trial, epoch, replicate=0):
         "seconds": 0.01,
         **dict.fromkeys(measures, 1 / (3 + trial + epoch)),
     }
+
+
+def by_columns(epochs):
+    """Rows of epochs as the fingerprint takes them."""
+    return {name: [row[name] for row in epochs] for name in EPOCHS}
 
 
 def attempt(trial, start, until, cause="finished", **columns):

@@ -11,6 +11,7 @@ import pytest
 
 from sweep.fingerprint import fingerprint
 from sweep.results import load
+from tests.sweep.records import by_columns
 from tests.sweep.studies import EMBEDDED, SMALL, finish, small
 
 ROW = {
@@ -28,13 +29,15 @@ ROW = {
     "node": "here",
 }
 
+EPOCHS = by_columns([])
+
 
 def test_the_fingerprint_sees_what_is_deterministic_and_nothing_else():
     """The last bit of a value changes it; a node's name or the order of parameters does not."""
     same = [ROW | {"node": "there", "params": {"a": 2, "b": 0.1}}]
-    assert fingerprint([ROW], []) == fingerprint(same, [])
+    assert fingerprint([ROW], EPOCHS) == fingerprint(same, EPOCHS)
     for column, value in (("value", 0.5 + 2**-53), ("state", "pruned"), ("seed", 8)):
-        assert fingerprint([ROW], []) != fingerprint([ROW | {column: value}], [])
+        assert fingerprint([ROW], EPOCHS) != fingerprint([ROW | {column: value}], EPOCHS)
 
 
 def test_another_seed_gives_another_table(tmp_path):

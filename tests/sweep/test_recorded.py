@@ -1,5 +1,8 @@
 """The record as tables: what is in them, of which types, while a study runs and after."""
 
+import gc
+import hashlib
+import json
 import re
 import subprocess
 import sys
@@ -10,18 +13,21 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from pandas.testing import assert_frame_equal, assert_series_equal
+from sqlalchemy import Engine
+from sqlalchemy.event import listen, remove
 
 import sweep
 from sweep import fingerprint, studyfile
 from sweep.errors import UsageError
 from sweep.loop import Opened
 from sweep.overview import overview
+from sweep.report import report
 from sweep.results import load
 from sweep.space import active, actives, distributions
 from sweep.spacespec import SpaceSpec
 from sweep.store import Batch, Store
 from tests.sweep.random_studies import NAME
-from tests.sweep.records import attempt, claim, epoch, event, trial
+from tests.sweep.records import attempt, by_columns, claim, epoch, event, trial
 from tests.sweep.simulation import Simulation
 from tests.sweep.studies import SMALL, events, finish, small
 
@@ -324,8 +330,70 @@ def test_the_fingerprint_is_that_of_the_rows(study, rich):
     """Taken of columns it is the one of the rows, as the orchestrator's tests take it."""
     for each in (study, rich):
         with Store(each.place, read_only=True) as store:
-            rows = store.trials(1), store.epochs(1)
-        assert each.fingerprint == fingerprint.fingerprint(*rows)
+            trials, epochs = store.trials(1), store.epochs(1)
+        assert each.fingerprint == of_rows(trials, epochs)
+        assert each.fingerprint == fingerprint.fingerprint(trials, by_columns(epochs))
+
+
+def of_rows(trials, epochs):
+    """The fingerprint by rows: each as one line of JSON."""
+    digest, reached = hashlib.sha256(), {trial["number"]: trial["epochs"] for trial in trials}
+    decided = [epoch for epoch in epochs if epoch["epoch"] <= reached[epoch["trial"]]]
+    for columns, rows in ((fingerprint.TRIALS, trials), (fingerprint.EPOCHS, decided)):
+        for row in rows:
+            kept = {
+                name: row[name] for name in columns if row[name] or name not in fingerprint.LATER
+            }
+            digest.update(f"{json.dumps(kept, sort_keys=True)}\n".encode())
+    return digest.hexdigest()
+
+
+def test_a_study_that_is_read_once_stays_as_it_was(tmp_path):
+    """While trials are added a study shows them when asked again; one that is read once does not,
+    and neither knows what another one has read."""
+    spec = small(tmp_path, trials=6)
+    study = finish(spec, tmp_path / "sweep.db")
+    once = study.read_once()
+    before, hashed = (once.trials, once.counts, once.leader), study.fingerprint
+    assert once.trials is before[0]
+    assert once.read_once() is once
+    with Store(study.place) as store:
+        lease = store.claim("small", studyfile.to_json(spec), study.data_fingerprint, "0")
+        store.write(lease, Batch(started=[trial(6, params=study.best.row["params"])]))
+        ended = {"trial": 6, "state": "pruned", "epochs": 1}
+        store.write(lease, Batch(epochs=[epoch(6, 1)], decided=[ended]))
+        store.release(lease, "complete")
+    assert len(study.trials) == 7
+    assert study.counts["pruned"] == before[1].get("pruned", 0) + 1
+    assert 6 in set(study.diagnoses["trial"]) - set(once.diagnoses["trial"])
+    assert once.fingerprint == hashed != study.fingerprint
+    assert_frame_equal(study.read_once().trials, study.trials)
+    assert once.trials is before[0]
+    assert (once.counts, once.leader) == before[1:]
+
+
+def test_of_an_export_read_once_the_record_stays_open(study, tmp_path):
+    """It is read also when nobody else has the export any more."""
+    study.to_parquet(tmp_path / "export")
+    once = load(tmp_path / "export").read_once()
+    gc.collect()
+    assert_frame_equal(once.trials, study.trials)
+
+
+def test_what_is_shown_is_read_from_the_store_once(study):
+    """Summary, card and report read the trials once, and again only with the epochs from which the
+    importances of few trials are."""
+    asked = []
+    event_of = (Engine, "before_cursor_execute", lambda *said: asked.append(said[2]))
+    listen(*event_of)
+    try:
+        for show in (study.summary, study._repr_html_, lambda: report(study)):
+            asked.clear()
+            show()
+            assert sum("trials.params" in query for query in asked) == 2
+            assert sum("epochs.train_loss" in query for query in asked) == 2
+    finally:
+        remove(*event_of)
 
 
 def test_reading_does_not_stop_a_run(tmp_path):

@@ -11,13 +11,14 @@ from sklearn.datasets import load_diabetes, load_iris
 
 import sweep
 from sweep import studyfile
+from sweep.diagnoses import diagnoses
 from sweep.errors import StudyNotFound, SweepError, UsageError
 from sweep.loop import Opened
 from sweep.results import load
 from sweep.sinks import guarded, sink
 from sweep.space import train_config
 from tests.sweep.studies import events, finish, small
-from trainer import EpochRecord, diagnose
+from trainer import EpochRecord, Verdict, diagnose
 
 
 @pytest.fixture(scope="module")
@@ -216,6 +217,48 @@ def test_every_training_has_the_verdict_of_the_trainer(tmp_path):
         known = row.drop(["verdict", "text", "epochs"]).dropna().to_dict()
         numbers = {n: x for n, x in diagnosis.numbers.items() if n not in ("epoch", "epochs")}
         assert (row["epochs"], known) == (len(records), numbers)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_all_verdicts_are_those_of_one_training_alone(tmp_path, seed):
+    """Of random curves, whatever their lengths, losses, replicates and gaps are."""
+    rng = np.random.default_rng(seed)
+    record = studyfile.to_json(small(tmp_path))
+    record["data"]["source"], record["train"]["metric"] = "sklearn:diabetes", "rmse"
+    losses = ["mean_squared", "gaussian_nll"]
+    record["space"] = {"neurons": 8, "learning_rate": [0.01, 0.1], "loss": losses}
+    spec = studyfile.from_json(record)
+    trials, curves = [], {}
+    for number in range(60):
+        params = {"loss": str(rng.choice(losses)), "learning_rate": 0.01}
+        trials.append({"number": number, "params": params})
+        for replicate in range(rng.integers(0, 3)):
+            length = int(rng.choice([1, 2, 3, 7, 20, 27, 43]))
+            t, tail = np.arange(length), rng.choice([0.0, 0.05])
+            falling = rng.uniform(0, 3) * np.exp(-t / rng.uniform(1, 60))
+            pair = falling + rng.normal(0, rng.choice([1e-4, 0.05]), (2, length))
+            pair += 0.5 + np.outer([rng.integers(0, 2), 1], tail * t)
+            pair[rng.random(pair.shape) < 0.003] = np.nan
+            curves[number, replicate] = [
+                EpochRecord(int(i) + 1, 0.01, a.item(), b.item(), 0.5, 1.0, 0.1)
+                for i, a, b in zip(t, *pair, strict=True)
+            ]
+    rows = [(*key, each) for key, records in curves.items() for each in records]
+    columns = {name: np.array([getattr(row[2], name) for row in rows]) for name in MEASURED}
+    columns |= {name: np.array([row[i] for row in rows]) for i, name in enumerate(KEY)}
+    found = list(diagnoses(spec, trials, columns))
+    assert [(row["trial"], row["replicate"]) for row in found] == [*curves]
+    assert len({row["verdict"] for row in found}) == len(Verdict)
+    for row, (key, records) in zip(found, curves.items(), strict=True):
+        alone = diagnose(train_config(spec, trials[key[0]]["params"]), records)
+        numbers = {**alone.numbers, "epochs": len(records)}
+        assert row == dict(zip(KEY, key, strict=True)) | numbers | {
+            "verdict": alone.verdict, "text": alone.text,
+        }  # fmt: skip
+
+
+KEY = ("trial", "replicate")
+MEASURED = ("epoch", "train_loss", "validation_loss")
 
 
 def test_a_trainer_of_ones_own_gets_no_verdict(tmp_path):

@@ -1,6 +1,7 @@
 """Verdicts on real trainings, and on curves of every shape."""
 
 import math
+from statistics import fmean
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ from hypothesis import strategies as st
 from sklearn.datasets import load_diabetes, load_digits, load_wine
 
 from trainer import Dataset, EpochRecord, Split, TrainConfig, run
-from trainer.diagnosis import Verdict, constant_loss, diagnose
+from trainer.diagnosis import Verdict, constant_loss, diagnose, diagnose_all
 
 
 def halves(x: np.ndarray, y: np.ndarray, n_classes: int | None = None) -> Dataset:
@@ -215,6 +216,58 @@ def test_curves_that_need_no_baseline():
     ):
         records = [record(int(i) + 1, train[i], validation[i]) for i in t]
         assert diagnose(CLASSES, records).verdict == verdict
+
+
+def by_hand(train: list[float], validation: list[float]) -> str:
+    """The verdict of the rules, word by word, on one training whose baseline is not known."""
+    n, tenth = len(train), max(1, len(train) // 10)
+
+    def scale(losses: list[float]) -> float:
+        return max(abs(min(losses)), losses[0] - min(losses))
+
+    def rise(losses: list[float]) -> float:
+        means = [fmean(losses[i : i + tenth]) for i in range(n - tenth + 1)]
+        return (means[-1] - min(means)) / scale(losses)
+
+    half = validation[-max(3, n // 2) :]
+    rest = 0.0
+    if n >= 3:
+        line = np.polynomial.Polynomial.fit(range(len(half)), half, 1)
+        fall = float(line(0) - line(len(half) - 1)) / scale(validation)
+        rest = float(np.std(half - line(np.arange(len(half))))) / scale(validation)
+    moved = max((losses[0] - min(losses)) / scale(losses) for losses in (train, validation))
+    at_best = train[validation.index(min(validation))]
+    if n < 3:
+        return "still improving"
+    if rise(validation) > 0.05 and fmean(train[-tenth:]) < at_best:
+        return "overfitting"
+    if rise(train) > 0.05:
+        return "stuck"
+    if fall > 0.01 and fall > 2 * rest:
+        return "still improving"
+    return "stuck" if moved < 0.01 else "converged"
+
+
+def test_many_trainings_get_the_verdicts_of_the_rules():
+    """Together each gets what the rules say of it alone, and those that diverged are told apart."""
+    rng = np.random.default_rng(0)
+    seen = set()
+    for n in (1, 2, 3, 4, 9, 20, 21, 35):
+        t = np.arange(n)
+        falling = rng.uniform(0, 3, (300, 1)) * np.exp(-t / rng.uniform(1, 60, (300, 1)))
+        noise = rng.choice([1e-4, 0.03], (2, 300, 1)) * rng.normal(size=(2, 300, n))
+        rising = 0.02 * t * rng.integers(0, 2, (2, 300, 1))
+        train, validation = 0.5 + falling + noise + rising
+        validation[::50, -1] = np.inf
+        found = diagnose_all(CLASSES.loss, np.tile(t + 1, (300, 1)), train, validation)
+        for i, each in enumerate(found):
+            is_finite = np.isfinite(validation[i]).all()
+            rules = by_hand(train[i].tolist(), validation[i].tolist()) if is_finite else "diverged"
+            assert each.verdict == rules
+            records = [record(*each) for each in zip(t + 1, train[i], validation[i], strict=True)]
+            assert each == diagnose(CLASSES, records)
+            seen.add(each.verdict)
+    assert seen == {*Verdict}
 
 
 NATS = {"loss": "gaussian_nll", "metric": "rmse"}
