@@ -63,7 +63,7 @@ def report(study: Study) -> Report:
     links = "".join(
         f'<li><a href="#{name}">{text(PARTS[name])}</a></li>' for name, part in made.items() if part
     )
-    counts = ", ".join(f"{n} {state}" for state, n in study.counts.items()) or "no trials yet"
+    counts = study.counted or "no trials yet"
     head = (
         f"<header><h1>{text(study.name)}</h1><p>{text(study.state)}: {text(counts)}</p>"
         f'<nav aria-label="Sections"><ul>{links}</ul></nav></header>'
