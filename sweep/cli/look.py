@@ -107,6 +107,8 @@ def _print_table(found: "list[Overview]") -> None:
 
 
 def _print_lines(study: "Overview") -> None:
+    from sweep.overview import told
+
     spec, session = study.spec, study.session
     counts = told(study.counts, study.diverged)
     since = "" if session is None else f" since {_ago(session['ended'] or session['started'])}"
