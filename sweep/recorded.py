@@ -189,6 +189,7 @@ class Recorded:
         return tables.failures(self.trials)
 
     @property
+    @once
     def ledger(self) -> Ledger:
         """Where the time went."""
         with self._store() as store:
