@@ -16,15 +16,16 @@ from sweep.spec import StudySpec
 def card(
     spec: StudySpec,
     state: str,
-    counts: Mapping[str, int],
+    counted: str,
     trials: pd.DataFrame,
     top: pd.DataFrame,
     best: Mapping[str, Any] | None,
     advice: Sequence[Advice],
 ) -> str:
-    """A study as a piece of HTML, of its tables `trials` and `top`; `best` is `Best.record()`."""
+    """A study as a piece of HTML, of its tables `trials` and `top`; `counted` says how many trials
+    are in each state, `best` is `Best.record()`."""
     metric = spec.objectives[0]
-    told = ", ".join(f"{count} {name}" for name, count in counts.items()) or "no trials yet"
+    told = counted or "no trials yet"
     parts = [
         f'<div class="head"><b>{escape(spec.name)}</b><span>{escape(state)}</span>'
         f"<span>{escape(told)} of {spec.search.trials}</span></div>"

@@ -30,6 +30,8 @@ class Overview:
     """`running`, `paused`, `stopped` (also by a crash), `complete` or `failed`."""
     counts: Mapping[str, int]
     """How many trials are in each state that occurs."""
+    diverged: int
+    """Of those that were pruned."""
     begun: int
     """Trials that count towards `search.trials`."""
     best: int | None
@@ -74,6 +76,7 @@ def overview(record: Store, name: str) -> Overview:
         spec=spec,
         state=state_of(row),
         counts=counts_of(trials),
+        diverged=diverged_of(trials),
         begun=len(begun(trials)),
         best=None if best is None else best["number"],
         value=value,
@@ -111,6 +114,17 @@ def counts_of(trials: Sequence[Row]) -> dict[str, int]:
     """How many trials are in each state, without the states that none is in."""
     found = Counter(trial["state"] for trial in trials)
     return {state: found[state] for state in STATES if state in found}
+
+
+def diverged_of(trials: Sequence[Row]) -> int:
+    """How many trials diverged, which is a way of being pruned."""
+    return sum(trial["outcome"] == "diverged" for trial in trials)
+
+
+def told(counts: Mapping[str, int], diverged: int) -> str:
+    """How many trials are in each state, in words, and how many of the pruned diverged."""
+    ways = {"pruned": f" ({diverged:,} of them diverged)"} if diverged else {}
+    return ", ".join(f"{n:,} {state}{ways.get(state, '')}" for state, n in counts.items())
 
 
 def complete(trials: Sequence[Row]) -> list[Row]:

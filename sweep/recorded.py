@@ -18,7 +18,7 @@ from sweep.diagnoses import diagnoses
 from sweep.errors import UsageError
 from sweep.importances import ENOUGH, basis, importances
 from sweep.ledger import Ledger, ledger
-from sweep.overview import complete, counts_of, place, spent_budget, state_of
+from sweep.overview import complete, counts_of, diverged_of, place, spent_budget, state_of, told
 from sweep.question import edited
 from sweep.rebuilt import STATES, rebuilt
 from sweep.spec import StudySpec, direction
@@ -59,8 +59,7 @@ class Recorded:
             self.spec: StudySpec = studyfile.from_json(store.study(name)["spec"])
 
     def __repr__(self) -> str:
-        counts = ", ".join(f"{n} {state}" for state, n in self.counts.items())
-        return f"<Study {self.name!r}: {self.state}; trials: {counts or 'none'}>"
+        return f"<Study {self.name!r}: {self.state}; trials: {self.counted or 'none'}>"
 
     def read_once(self) -> Self:
         """The same study for who asks for much at one time, as a report does: what is asked for
@@ -95,6 +94,12 @@ class Recorded:
     def counts(self) -> dict[str, int]:
         """How many trials are in each state."""
         return counts_of(self._trial_rows())
+
+    @property
+    def counted(self) -> str:
+        """The `counts` in words, and how many of the pruned diverged."""
+        rows = self._trial_rows()
+        return told(counts_of(rows), diverged_of(rows))
 
     @property
     @once
@@ -184,6 +189,7 @@ class Recorded:
         return tables.failures(self.trials)
 
     @property
+    @once
     def ledger(self) -> Ledger:
         """Where the time went."""
         with self._store() as store:

@@ -2,6 +2,8 @@
 
 from collections.abc import Iterator
 from contextlib import suppress
+from importlib.metadata import version
+from platform import python_version
 from typing import NamedTuple
 
 import pandas as pd
@@ -63,13 +65,22 @@ def report(study: Study) -> Report:
     links = "".join(
         f'<li><a href="#{name}">{text(PARTS[name])}</a></li>' for name, part in made.items() if part
     )
-    counts = ", ".join(f"{n} {state}" for state, n in study.counts.items()) or "no trials yet"
+    counts = study.counted or "no trials yet"
     head = (
         f"<header><h1>{text(study.name)}</h1><p>{text(study.state)}: {text(counts)}</p>"
         f'<nav aria-label="Sections"><ul>{links}</ul></nav></header>'
     )
-    body = f"{head}\n<main>{''.join(made.values())}</main>"
+    body = f"{head}\n<main>{''.join(made.values())}</main>\n{_foot()}"
     return Report(page(f"{study.name}: a study", body, figures), tuple(figures), left_out)
+
+
+def _foot() -> str:
+    """What made the page."""
+    names = {"sweep": "sweep", "numpy": "NumPy", "optuna": "Optuna", "ray": "Ray"}
+    versions = [f"{title} {version(name)}" for name, title in names.items()]
+    versions.insert(1, f"Python {python_version()}")
+    said = f"Made with {', '.join(versions)}."
+    return f"<footer>{text(said)}</footer>"
 
 
 def _figures(study: Study) -> tuple[dict[str, go.Figure], dict[str, str]]:

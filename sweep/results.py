@@ -165,7 +165,7 @@ class Study(Recorded):
         study = self.read_once()
         best = study.best.record() if study.leader is not None else None
         trials, advised = study.trials, study.advice()
-        return card(self.spec, study.state, study.counts, trials, study.top(5), best, advised)
+        return card(self.spec, study.state, study.counted, trials, study.top(5), best, advised)
 
     def replay(self, **search: Any) -> "Replay":
         """What the study would have come to with other keys of its [search], such as

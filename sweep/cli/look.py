@@ -107,8 +107,10 @@ def _print_table(found: "list[Overview]") -> None:
 
 
 def _print_lines(study: "Overview") -> None:
+    from sweep.overview import told
+
     spec, session = study.spec, study.session
-    counts = ", ".join(f"{count} {state}" for state, count in study.counts.items())
+    counts = told(study.counts, study.diverged)
     since = "" if session is None else f" since {_ago(session['ended'] or session['started'])}"
     print(f"{spec.name} is {study.state}{since}")
     print(f"  trials   {counts or 'none yet'}, of {spec.search.trials}")

@@ -24,8 +24,8 @@ def print_summary(study: Study, file: Path | None = None) -> None:
     """The state, the winner, what is to be said of it, and what to do next."""
     console = Console(highlight=False, soft_wrap=True)
     counts, trials = study.counts, study.trials
-    said = ", ".join(f"{count} {state}" for state, count in counts.items())
-    console.print(Text(f"{study.name} is {study.state}: {said or 'no trials yet'}", style="bold"))
+    said = study.counted or "no trials yet"
+    console.print(Text(f"{study.name} is {study.state}: {said}", style="bold"))
     for outcome, count in trials["outcome"].value_counts().items():
         if outcome in REFUSED:
             console.print(f"  {count} of them {outcome}: {REFUSED[str(outcome)]}")

@@ -9,6 +9,7 @@ import pandas as pd
 import plotly.graph_objects as go
 from plotly.io import templates
 
+from sweep.overview import told
 from sweep.recorded import Recorded
 
 INK, DARK, MIDDLE, LIGHT = "#111820", "#1b3f73", "#4f86bf", "#b9c0c9"
@@ -75,8 +76,9 @@ def dressed(
 ) -> go.Figure:
     """The figure with its title, and below it the study, its state and trials, and notes; with so
     many pixels more above the axes."""
-    counts = trials["state"].map(WORDS).value_counts(sort=False)
-    each = ", ".join(f"{counts[word]:,} {word}" for word in WORDS.values() if word in counts)
+    found = trials["state"].map(WORDS).value_counts(sort=False)
+    counts = {word: int(found[word]) for word in WORDS.values() if word in found}
+    each = told(counts, int((trials["outcome"] == "diverged").sum()))
     number = plural(len(trials), "trial")
     lines = wrap(f"{study.name} · {study.state} · {number}: {each}", LINE)
     lines += [line for note in notes if note for line in wrap(note, LINE)]

@@ -1,15 +1,16 @@
 """A study's record as a folder of Parquet files, one for each table, and back.
 
-Each file says in its metadata, as JSON under `sweep`, of which study and table it is, which version
-of the schema it has and which release wrote it. The columns are those of the schema: times in UTC,
-JSON as text. `SHA256SUMS` has the digests of all files, as the program `sha256sum` reads them.
+Each file says in its metadata, as JSON under `sweep`, of which study and table it is, when the
+study was created, which version of the schema it has and which release wrote it. The columns are
+those of the schema: times in UTC, JSON as text. `SHA256SUMS` has the digests of all files, as the
+program `sha256sum` reads them.
 """
 
 import hashlib
 import json
 import shutil
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from importlib.metadata import version
 from pathlib import Path
@@ -38,13 +39,14 @@ _TYPES: tuple[tuple[Any, pa.DataType], ...] = (
 
 
 @contextmanager
-def replacing(folder: Path) -> Iterator[Path]:
+def replacing(folder: Path, mine: Mapping[str, Any]) -> Iterator[Path]:
     """A new folder beside this one, which takes its place at the end, whole or not at all.
 
-    UsageError if there is anything but an earlier export, or if it cannot be written.
+    UsageError if there is anything but an earlier export of the study, whose label is `mine`, or if
+    it cannot be written.
     """
     folder = folder.expanduser().resolve()
-    _check_replaceable(folder)
+    _check_replaceable(folder, mine)
     part, old = (folder.with_name(f".{folder.name}.{uuid4().hex[:8]}") for _ in range(2))
     try:
         part.mkdir(parents=True)
@@ -65,31 +67,49 @@ def replacing(folder: Path) -> Iterator[Path]:
             shutil.rmtree(left, ignore_errors=True)
 
 
-def _check_replaceable(folder: Path) -> None:
+def _check_replaceable(folder: Path, mine: Mapping[str, Any]) -> None:
     if not folder.exists():
         return
     if not folder.is_dir():
         raise UsageError(f"{folder} is a file; give a folder that is not there yet")
     there = {str(f.relative_to(folder)) for f in folder.rglob("*") if not f.is_dir()}
-    ours: set[str] = set()
+    ours, kept = set[str](), dict[str, Any]()
     with suppress(StoreError):
-        if there and _about(folder / HEAD):
+        if there:
+            kept = _about(folder / HEAD)
             ours = {SUMS, *_sums(folder)}
     if others := sorted(there - ours):
         raise UsageError(
             f"{folder} holds what is no export of a study ({others[0]}); give a folder that is not "
             "there yet"
         )
+    # Earlier releases did not write when a study was created.
+    if any(kept.get(key, mine[key]) != mine[key] for key in ("study", "created")):
+        since = f" of {kept['created']}" if "created" in kept else ""
+        raise UsageError(
+            f"{folder} holds the export of another study, {kept['study']!r}{since}; give another "
+            "folder, or delete this one first"
+        )
 
 
-def write(connection: Connection, study: int, name: str, models: Path, folder: Path) -> None:
+def label(study: Mapping[str, Any]) -> dict[str, Any]:
+    """What the files of a study's export say of it."""
+    return {
+        "study": study["name"],
+        "created": study["datetime_created"].isoformat(),
+        "schema": schema.VERSION,
+        "release": version("sweep"),
+    }
+
+
+def write(connection: Connection, study: Mapping[str, Any], models: Path, folder: Path) -> None:
     """The rows of a study in every table of the schema, as they are in one transaction, and its
     model files, into an empty folder."""
-    about = {"study": name, "schema": schema.VERSION, "release": version("sweep")}
+    said = label(study)
     for table in schema.metadata.sorted_tables:
         if table is not schema.schema_version:
             mine = schema.studies.c.id if table is schema.studies else table.c.study
-            _write_table(connection, table, mine == study, folder, about)
+            _write_table(connection, table, mine == study["id"], folder, said)
     (folder / MODELS).mkdir()
     for model in (*models.glob("trial-*.npz"), *models.glob("confirmation-*/trial-*.npz")):
         copy = folder / MODELS / model.relative_to(models)
@@ -101,12 +121,11 @@ def write(connection: Connection, study: int, name: str, models: Path, folder: P
 
 
 def _write_table(
-    connection: Connection, table: Table, mine: Any, folder: Path, about: dict[str, Any]
+    connection: Connection, table: Table, mine: Any, folder: Path, said: dict[str, Any]
 ) -> None:
     fields = [pa.field(column.name, _type(column.type)) for column in table.c]
     key = [column.name for column in table.primary_key]
-    said = json.dumps({**about, "table": table.name, "key": key})
-    kept = pa.schema(fields, {"sweep": said})
+    kept = pa.schema(fields, {"sweep": json.dumps({**said, "table": table.name, "key": key})})
     texts = [isinstance(column.type, JSON) for column in table.c]
     query = select(table).where(mine).order_by(*table.primary_key)
     streaming = connection.execution_options(yield_per=_BLOCK)

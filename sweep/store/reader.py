@@ -135,13 +135,13 @@ class Reader:
 
     def export(self, name: str, folder: Path) -> None:
         """Write all that there is of a study, at one moment, into a folder of Parquet files."""
-        from sweep.store.folder import replacing, write  # reading needs no pyarrow
+        from sweep.store.folder import label, replacing, write  # reading needs no pyarrow
 
-        study, models = self.study(name)["id"], self.place.artifacts(name)
+        study, models = self.study(name), self.place.artifacts(name)
 
         def work(connection: Connection) -> None:
-            with replacing(folder) as part:
-                write(connection, study, name, models, part)
+            with replacing(folder, label(study)) as part:
+                write(connection, study, models, part)
 
         self._read(work)
 

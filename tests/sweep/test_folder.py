@@ -165,6 +165,39 @@ def test_a_folder_that_holds_something_else_is_left_alone(study, export, name):
         study.to_parquet(study.place.place.parent)
 
 
+def test_the_export_of_another_study_is_left_alone(study, export, tmp_path):
+    """Of one of another name, and of one of the same name that is another one; the error says which
+    is there."""
+    before = contents(export)
+    created = study._row()["datetime_created"].isoformat()
+    for name in ("small", "other"):
+        record = studyfile.to_json(small(tmp_path, trials=1)) | {"name": name}
+        another = finish(studyfile.from_json(record), tmp_path / f"{name}.db")
+        with pytest.raises(
+            UsageError, match=rf"another study, 'small' of {re.escape(created)}; give"
+        ):
+            another.to_parquet(export)
+    assert contents(export) == before
+    another.to_parquet(tmp_path / "another")
+    with pytest.raises(UsageError, match="another study, 'other'"):
+        study.to_parquet(tmp_path / "another")
+
+
+def test_an_export_of_an_earlier_release_goes_by_its_name(study, export, tmp_path):
+    """They did not write when a study was created."""
+    before = contents(export)
+    rows = parquet.read_table(export / "studies.parquet")
+    said = json.loads(rows.schema.metadata[b"sweep"])
+    del said["created"]
+    rows = rows.replace_schema_metadata({"sweep": json.dumps(said)})
+    parquet.write_table(rows, export / "studies.parquet")
+    record = studyfile.to_json(small(tmp_path, trials=1)) | {"name": "other"}
+    with pytest.raises(UsageError, match="another study, 'small'; give"):
+        finish(studyfile.from_json(record), tmp_path / "other.db").to_parquet(export)
+    study.to_parquet(export)
+    assert contents(export) == before
+
+
 def test_what_cannot_be_written_leaves_nothing(study, export, tmp_path, monkeypatch):
     """A disk that is full in the middle leaves the earlier export and no pieces."""
     before = contents(export)

@@ -6,7 +6,7 @@ import pytest
 
 from sweep import overview as overviews
 from sweep import studyfile
-from sweep.overview import overview, spent_budget
+from sweep.overview import overview, spent_budget, told
 from sweep.store import Store
 from sweep.verdict import rank
 from tests.sweep.studies import SMALL, finish, small, write
@@ -18,12 +18,26 @@ def test_the_same_as_the_tables(tmp_path):
     with Store(tmp_path / "s.db", read_only=True) as record:
         found = overview(record, "small")
     assert (found.state, found.counts) == (study.state, study.counts)
+    assert found.diverged == 0
     assert (found.best, found.value) == (study.best.number, study.best.value)
     assert found.test == study.best.test
     assert found.begun == 24
     assert found.budget is study.budget is None
     assert found.left is None
     assert found.rate > 0
+
+
+@pytest.mark.parametrize(
+    ("counts", "diverged", "words"),
+    [
+        ({}, 0, ""),
+        ({"complete": 1200, "pruned": 3}, 0, "1,200 complete, 3 pruned"),
+        ({"pruned": 152, "failed": 1}, 9, "152 pruned (9 of them diverged), 1 failed"),
+    ],
+)
+def test_counts_in_words(counts, diverged, words):
+    """Only where some diverged is it said."""
+    assert told(counts, diverged) == words
 
 
 @pytest.mark.parametrize(

@@ -15,9 +15,11 @@ import pytest
 from pandas.testing import assert_frame_equal, assert_series_equal
 from sqlalchemy import Engine
 from sqlalchemy.event import listen, remove
+from typer.testing import CliRunner
 
 import sweep
 from sweep import fingerprint, studyfile
+from sweep.cli.app import app
 from sweep.errors import UsageError
 from sweep.loop import Opened
 from sweep.overview import overview
@@ -165,6 +167,22 @@ def test_the_best_come_first(study, rich):
         assert each.top(1)["number"].item() == each.best.number
     with pytest.raises(UsageError, match="at least 1"):
         study.top(0)
+
+
+def test_wherever_trials_are_counted_it_says_how_many_diverged(study):
+    """In words, of those that were pruned: status, summary, card, report and figures."""
+    pruned = study.trials["outcome"].isin(["pruned", "diverged"]).sum()
+    diverged = study.trials["outcome"].eq("diverged").sum()
+    assert 0 < diverged < pruned == study.counts["pruned"]
+    words = f"{pruned} pruned ({diverged} of them diverged)"
+    assert words in study.counted
+    assert words in repr(study)
+    assert words in study._repr_html_()
+    assert words in report(study).html
+    assert words in study.plot.history().layout.title.subtitle.text.replace("<br>", " ")
+    for command in ("status", "show"):
+        typed = [command, study.name, "--store", str(study.place)]
+        assert words in CliRunner().invoke(app, typed).stdout
 
 
 def test_failures_are_what_diverged_or_failed(study, tmp_path):

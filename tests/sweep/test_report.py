@@ -6,7 +6,9 @@ import shutil
 import subprocess
 from collections import Counter
 from html.parser import HTMLParser
+from importlib.metadata import version
 from itertools import pairwise
+from platform import python_version
 
 import pandas as pd
 import pytest
@@ -103,6 +105,9 @@ def test_the_page_says_what_the_record_says(study):
     assert study.fingerprint in said
     assert study.data_fingerprint in said
     assert study.platforms[0]["numpy"] in said
+    numpy, optuna, ray = map(version, ("numpy", "optuna", "ray"))
+    made = f"Python {python_version()}, NumPy {numpy}, Optuna {optuna}, Ray {ray}."
+    assert said.endswith(f"Made with sweep {version('sweep')}, {made}")
     assert "sweep verify small --trials 3" in said
     for each in study.advice():
         assert each.text in said
