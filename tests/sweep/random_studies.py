@@ -53,7 +53,7 @@ def a_study(luck: random.Random) -> StudySpec:
         }
         if luck.random() < 0.2:  # few configurations, hence duplicates
             space = {"layers": {"low": 0, "high": 1}, "neurons": {"low": 2, "high": 4}}
-    raw = {"name": NAME, "data": {"source": "sklearn:iris"}}
+    raw = {"name": NAME, "data": {"source": "sklearn:iris"}, "edition": luck.choice((1, 2))}
     return studyfile.from_json(raw | {"space": space, "train": train, "search": search})
 
 

@@ -236,7 +236,8 @@ def test_segments_tell_what_was_decided_on_unlucky_days(seed, tmp_path):
     assert ended["decision"].notna().all()
     within = ended["epoch"].between(ended["start"] + 1, ended["until"])
     assert (within | ended["decision"].eq("failed") | ended["cause"].ne("finished")).all()
-    last = ended.sort_values(["trial", "start", "replicate"]).groupby("trial").last()
+    last = ended.sort_values(["trial", "start", "replicate"]).drop_duplicates("trial", keep="last")
+    last = last.set_index("trial")
     became = {"complete": "COMPLETE", "pruned": "PRUNED", "paused": "PRUNED", "failed": "FAIL"}
     of = trials.loc[last.index]
     told = last["decision"].map(became)

@@ -24,7 +24,7 @@ def undisturbed(spec: StudySpec, facts: Any, commands: Any) -> tuple[Table, list
     trials: dict[int, dict[str, Any]] = {}
     epochs: list[dict[str, Any]] = []
     said: list[Told] = []
-    steps, reply = decisions(spec, Shape.of(parts[0]), {}), None
+    steps, reply = decisions(spec, Shape.of(parts[0], spec.edition), {}), None
     with SimulatedBackend(parts, workers=1) as backend:
         while True:
             try:
