@@ -85,8 +85,8 @@ def main(cpus: int = 2) -> None:
         ("tpe", 50, 400),
         ("random", 500, 60),
         ("tpe", 500, 60),
-        ("random", 1000, 60),
-        ("tpe", 1000, 60),
+        ("random", 1000, 200),
+        ("tpe", 1000, 200),
     ):
         rate, share, store = _measure(sampler, milliseconds, trials, cpus)
         shown = f"{share:.1%}" if milliseconds else "-"
