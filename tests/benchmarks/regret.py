@@ -3,11 +3,12 @@
 python -m tests.benchmarks.regret [TRIALS] [KERNELS] [SEEDS]
 
 As long as at most `tpe.KERNELS` trials speak against, ours takes Optuna's choices: the column
-`equal` counts the trials, of three runs of 60, that have the same parameters to the bit. Beyond,
-some are left out. What that costs is measured on a smaller scale: TRIALS (500) with KERNELS (100)
-against, and the same with all of them. Shown are the medians over SEEDS (20) of the simple
-regret at the end (for recorded studies, of the value), and the p-values of Wilcoxon's signed-rank
-test that leaving some out is worse, as they are and after Holm's correction over all rows.
+`equal` counts the trials, of three runs of 60, that have the same parameters to the bit. Of more,
+those far from its candidates are left out. What that costs is measured on a smaller scale: TRIALS
+(500) with KERNELS (100) against, and the same with all of them. Shown are the medians over SEEDS
+(20) of the simple regret at the end (for recorded studies, of the value), and the p-values of
+Wilcoxon's signed-rank test that leaving some out is worse, as they are and after Holm's correction
+over all rows.
 
 The recorded studies are searches over networks on scikit-learn's sets (data/*.csv: the parameters
 and the validation error or loss). A random forest fitted to their trials stands in for training.
