@@ -29,7 +29,8 @@ class Ledger:
     """The seconds of each trial and of the study, and how much of the cluster trained."""
 
     trials: pd.DataFrame
-    """A row for each trial: `trial`, PARTS in seconds, and `predicted`."""
+    """A row for each trial: `trial`, PARTS in seconds, and `predicted`, what was predicted for the
+    epochs that were trained."""
     cpu_seconds: float
     """CPUs times the seconds for which they were there, over all sessions."""
     sessions: int
@@ -100,17 +101,17 @@ def ledger(
             "waiting": _waiting(attempts, events),
         }
     )
+    shares = pd.Series(trials["epochs"], dtype="float64").fillna(0.0) / epochs
     known = pd.DataFrame(
         {
             "trial": pd.Series(trials["number"], dtype="int64"),
             "asking": pd.Series(trials["asking"], dtype="float64"),
-            "predicted": pd.Series(trials["predicted_cost"], dtype="float64"),
+            "predicted": pd.Series(trials["predicted_cost"], dtype="float64") * shares,
         }
     )
     summed = known.merge(parts.groupby("trial").sum().reset_index(), how="left", on="trial")
     frame = summed[["trial", *PARTS, "predicted"]].fillna(0.0)
-    shares = pd.Series(trials["epochs"], dtype="float64").fillna(0.0) / epochs
-    slowness, band = _beside(frame["training"], frame["predicted"] * shares)
+    slowness, band = _beside(frame["training"], frame["predicted"])
     return Ledger(
         frame,
         sum(map(_cpu_seconds, sessions)),

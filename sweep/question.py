@@ -31,6 +31,11 @@ def same_question(spec: StudySpec, data_fingerprint: str, known: Row, store: Sto
     changed = studyfile.differences(same, studyfile.to_json(spec))
     if not changed and known["data_fingerprint"] != data_fingerprint:
         changed = [f"the rows of {spec.data.name}: not those that the study began with"]
+    if spec.edition != stored.edition:
+        changed.append(
+            "without an edition, in the file or from --set, it goes on with its own "
+            "(docs/running.md, Editions)"
+        )
     if changed:
         raise StudyChanged(
             f"study {spec.name!r} in {store.place} asks another question than the file:\n  "

@@ -206,7 +206,10 @@ def _failures(study: Study) -> Iterator[str]:
 
 def _machines(study: Study) -> Iterator[str]:
     ledger = study.ledger
-    rows: list[tuple[str, object]] = [("release of sweep", study._row()["version"])]
+    rows: list[tuple[str, object]] = [
+        ("release of sweep", study._row()["version"]),
+        ("edition of the rules", study.spec.edition),
+    ]
     if ledger.share is not None:
         rows.append(
             ("CPU time", f"{ledger.cpu_seconds:.4g} s, of which {ledger.share:.0%} trained")

@@ -77,7 +77,10 @@ def from_json(record: Mapping[str, Any]) -> StudySpec:
 
 def with_name(spec: StudySpec, name: str) -> StudySpec:
     """The same question under another name."""
-    return _spec(to_json(spec) | {"name": name}, "the study file under another name")
+    record = to_json(spec) | {"name": name}
+    if "edition" not in spec.model_fields_set:  # a study in the store has one of its own
+        del record["edition"]
+    return _spec(record, "the study file under another name")
 
 
 def settings(texts: Sequence[str]) -> dict[str, Any]:

@@ -6,8 +6,11 @@ import pandas as pd
 from rich.console import Console
 from rich.table import Table
 
-from sweep.ledger import MEANING, PARTS
+from sweep.ledger import MEANING, PARTS, Ledger
 from sweep.results import Study
+
+FEW = 10
+"""Trials of which a range says nothing."""
 
 
 def print_ledger(study: Study) -> None:
@@ -30,11 +33,9 @@ def print_ledger(study: Study) -> None:
         milliseconds = 1000 * ledger.recording_median
         console.print(f"  {'  of it, in the median of trials':<40}{milliseconds:>22.2f} ms a trial")
     if not isnan(ledger.slowness):
-        low, high = ledger.band
-        console.print(
-            f"  training took {ledger.slowness:.2f} of the seconds predicted in the median of "
-            f"trials, and {low:.2f} to {high:.2f} times that in the middle 80 %"
-        )
+        predicted = ledger.trials["predicted"]
+        console.print(_line("predicted, for the epochs trained", predicted.sum(), trials))
+        console.print(_compared(ledger))
     _print_share(console, study)
     _print_causes(console, study.attempts)
     for platform in study.platforms:
@@ -42,6 +43,15 @@ def print_ledger(study: Study) -> None:
             f"  platform: {platform['processor']}, kernels {platform['kernel']}, "
             f"NumPy {platform['numpy']}"
         )
+
+
+def _compared(ledger: Ledger) -> str:
+    """What training took beside what was predicted."""
+    said = f"  training took {ledger.slowness:.2f} times what was predicted in the median of trials"
+    if (ledger.trials["training"] > 0).sum() < FEW:
+        return said
+    low, high = ledger.band
+    return f"{said}; {low:.2f} to {high:.2f} times the median in the middle 80 % of them"
 
 
 def _line(name: str, seconds: float, trials: int) -> str:

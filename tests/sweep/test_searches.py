@@ -362,6 +362,7 @@ def test_the_ledger_accounts_for_the_time(tmp_path, path):
     assert ledger.sessions == 1
     trials = study.trials.set_index("number")
     done = trials["predicted_cost"] * trials["epochs"] / study.spec.train.epochs
+    assert ledger.trials["predicted"].to_numpy() == pytest.approx(done.to_numpy())
     ratios = np.sort(trials["seconds"] / done)
     low, high = ledger.band
     assert ledger.slowness == pytest.approx(np.median(ratios))

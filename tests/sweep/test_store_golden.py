@@ -266,5 +266,17 @@ def test_the_first_edition_gives_the_table_of_the_first_release(old, tmp_path):
         costs = [load(f"edition-{n}", old).trials["predicted_cost"] for n in (1, 2)]
         assert (costs[0] != costs[1]).all()
         other = studyfile.load(GOLDEN.with_name("study.toml"), ["edition=2", 'name="edition-1"'])
-        with pytest.raises(StudyChanged, match="edition: 1 in the store, 2 in the file"):
+        with pytest.raises(StudyChanged, match=r"edition: 1 in the store, 2 in the(.|\n)*its own"):
             list(run(other, store, SerialBackend))
+
+
+def test_a_study_of_another_name_keeps_its_edition(old):
+    """A file under another name goes on as under its own."""
+    spec = studyfile.with_name(studyfile.load(GOLDEN.with_name("study.toml")), "killed")
+    assert spec.edition == EDITION
+    pinned = studyfile.load(GOLDEN.with_name("study.toml"), ["edition=1"])
+    assert studyfile.with_name(pinned, "pinned").model_fields_set >= {"edition"}
+    with Store(old) as store:
+        list(run(spec, store, SerialBackend))
+        assert store.study("killed")["state"] == "complete"
+        assert studyfile.from_json(store.study("killed")["spec"]).edition == 1
