@@ -1,8 +1,10 @@
 """`sweep watch`: what `sweep run` shows, from another terminal."""
 
+import signal
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
@@ -23,6 +25,9 @@ RUNNING = ("running", "paused")
 
 PAUSE = 1.0
 """Seconds between two looks at the record, at least."""
+
+TURN = 0.1
+"""Seconds until Ctrl-C is heard, at most."""
 
 SHARE = 0.1
 """Of its time, at most, that it reads: the record of very many trials takes longer."""
@@ -46,8 +51,8 @@ def watch(name: options.StudyName, store: options.Store = None) -> None:
     place = locate(store)
     console = Console(stderr=True, highlight=False)
     try:
-        with Store(place, read_only=True) as record:
-            last = (_live if is_live(console) else _lines)(console, looks(record, name))
+        with Store(place, read_only=True) as record, _interrupts() as asked:
+            last = (_live if is_live(console) else _lines)(console, looks(record, name, asked))
     except KeyboardInterrupt:
         print(f"{name} goes on; sweep stop {name} ends it", file=sys.stderr)
         raise typer.Exit(INTERRUPTED) from None
@@ -145,16 +150,31 @@ def standing(spec: "StudySpec", row: "Row") -> "Standing":
     )
 
 
-def looks(record: "Store", name: str) -> Iterator[Look]:
-    """Look at a study again and again, until it runs no more."""
+@contextmanager
+def _interrupts() -> Iterator[list[int]]:
+    """The interrupts so far. None comes in the middle of something, where it could be swallowed or
+    leave a lock behind."""
+    asked: list[int] = []
+    before = signal.signal(signal.SIGINT, lambda number, _: asked.append(number))
+    try:
+        yield asked
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def looks(record: "Store", name: str, asked: Sequence[int] = ()) -> Iterator[Look]:
+    """Look at a study again and again, until it runs no more; KeyboardInterrupt when `asked`."""
     while True:
         began = time.monotonic()
         look = Look.at(record, name)
         yield look
         if look.state not in RUNNING:
             return
-        took = time.monotonic() - began
-        time.sleep(max(PAUSE, took / SHARE) - took)
+        until = began + max(PAUSE, (time.monotonic() - began) / SHARE)
+        while time.monotonic() < until:
+            if asked:
+                raise KeyboardInterrupt
+            time.sleep(TURN)
 
 
 def _live(console: "Console", seen: Iterator[Look]) -> Look:
