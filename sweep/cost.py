@@ -200,10 +200,10 @@ def prediction_seconds(config: TrainConfig, shape: Shape) -> float:
     # One of the three matrix products of learning from a row, and of an activation a third.
     product = seconds["product"] * parameters(config, shape) / 3
     unit = seconds["unit"] * sum(widths)
-    if shape.edition == 1:
-        return product + unit
     hidden = zip(config.neurons, config.activations, strict=True)
-    return product + unit + fsum(seconds[f"activation {name}"] * n / 3 for n, name in hidden)
+    # The first edition knows no activations.
+    each = (seconds.get(f"activation {name}", 0.0) * width / 3 for width, name in hidden)
+    return product + unit + fsum(each)
 
 
 MEASURES: dict[str, Callable[[TrainConfig, Shape], float]] = {

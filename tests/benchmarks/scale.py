@@ -16,6 +16,7 @@ from pathlib import Path
 from sweep import studyfile
 from sweep.backends.simulated import SimulatedBackend
 from sweep.orchestrator import run
+from sweep.spec import EDITION
 from sweep.steps import Decide
 from sweep.store import Store
 
@@ -25,6 +26,7 @@ def study(trials: int, workers: int, sampler: str) -> studyfile.StudySpec:
     return studyfile.from_json(
         {
             "name": "scale",
+            "edition": EDITION,
             "data": {"source": "sklearn:iris"},
             "space": {
                 "layers": {"low": 1, "high": 3},
@@ -71,8 +73,4 @@ def main(trials: int = 100_000, workers: int = 1_000, sampler: str = "random") -
 
 
 if __name__ == "__main__":
-    sizes, words = (
-        [a for a in sys.argv[1:] if a.isdigit()],
-        [a for a in sys.argv[1:] if a.isalpha()],
-    )
-    main(*map(int, sizes), **({"sampler": words[0]} if words else {}))
+    main(*map(int, sys.argv[1:3]), *sys.argv[3:])

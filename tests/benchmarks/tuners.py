@@ -60,7 +60,7 @@ WORKS = {
 ACTIVATIONS = {"relu": "relu", "tanh": "tanh", "sigmoid": "logistic"}
 """Ours, and scikit-learn's names."""
 
-SPACE = {
+SPACE: dict[str, Any] = {
     "layers": {"low": 1, "high": 2},
     "neurons": {"low": 16, "high": 128, "log": True},
     "activation": list(ACTIVATIONS),
@@ -368,15 +368,11 @@ def suggest(trial: Any, work: Work) -> None:
     space = SPACE if work.metric == "accuracy" else SMALL
     layers = trial.suggest_int("layers", 1, 2)
     for layer in range(1, layers + 1):
-        trial.suggest_int(f"neurons_{layer}", **_keys(space["neurons"]))
+        trial.suggest_int(f"neurons_{layer}", **space["neurons"])
     for name in ("activation", "optimizer"):
         trial.suggest_categorical(name, space[name])
-    trial.suggest_int("batch_size", **_keys(space["batch_size"]))
-    trial.suggest_float("learning_rate", **_keys(space["learning_rate"]))
-
-
-def _keys(entry: Any) -> dict[str, Any]:
-    return dict(entry)
+    trial.suggest_int("batch_size", **space["batch_size"])
+    trial.suggest_float("learning_rate", **space["learning_rate"])
 
 
 TUNERS: dict[str, Callable[[Work, int, int], dict[str, Any]]] = {

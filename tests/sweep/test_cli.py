@@ -199,7 +199,8 @@ def test_the_ledger_is_shown(sweep, tmp_path):
         "recording",
         "CPU seconds trained",
         "platform",
-        "middle 80 %",
+        "predicted, for the epochs trained",
+        "times the median in the middle 80 % of them",
     ):
         assert part in shown
     assert len([line for line in shown.splitlines() if line.strip()[:1].isdigit()]) >= 24

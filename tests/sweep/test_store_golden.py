@@ -19,6 +19,7 @@ from sweep.orchestrator import run
 from sweep.results import load
 from sweep.spec import EDITION
 from sweep.store import Batch, Store, migrations, schema
+from sweep.verify import verify
 from tests.sweep.records import attempt, claim, decided, epoch, event, trial
 
 GOLDEN = Path(__file__).parent / "golden" / "release-0.1.0.db"
@@ -263,6 +264,12 @@ def test_the_first_edition_gives_the_table_of_the_first_release(old, tmp_path):
             list(run(spec, store, SerialBackend))
             tables.append([told(row) for row in store.trials(store.study(spec.name)["id"])])
         assert tables[0] == before
+        for n in (1, 2):  # whoever takes the decisions again does so by the study's own rules
+            (verified,) = verify(f"edition-{n}", store)  # which raises where a cost differs
+            assert verified.trials == 20
+            study = load(f"edition-{n}", old)
+            columns = ["number", "state", "value", "epochs", "predicted_cost"]
+            pd.testing.assert_frame_equal(study.replay().trials[columns], study.trials[columns])
         costs = [load(f"edition-{n}", old).trials["predicted_cost"] for n in (1, 2)]
         assert (costs[0] != costs[1]).all()
         other = studyfile.load(GOLDEN.with_name("study.toml"), ["edition=2", 'name="edition-1"'])
