@@ -109,8 +109,9 @@ def _print_next(console: Console, study: Study, found: list[Advice], file: Path 
             offered.append("confirm {}")
         if study.spec.data.source not in SOURCES and study.spec.train.function is None:
             offered = [predict, *offered] if "complete" in study.counts else offered
-        for command in offered:
-            console.print(f"  sweep {command.format(name)}{place}", style="dim", markup=False)
+        for command in (f"sweep {each.format(name)}" for each in offered):
+            if command not in typed:
+                console.print(f"  {command}{place}", style="dim", markup=False)
     elif study.state in ("running", "paused"):
         console.print(f"to see it run: sweep watch {name}{place}", style="dim", markup=False)
     else:
