@@ -28,10 +28,12 @@ FIRST_ERRORS = 3
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """The study is this process's to run; `recorded` trials were begun before."""
+    """The study is this process's to run; `recorded` trials were begun before, and `ended` of them
+    had ended: so many ends are told again, first."""
 
     spec: StudySpec
     recorded: int
+    ended: int
 
 
 @dataclass(frozen=True, slots=True)

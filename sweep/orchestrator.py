@@ -18,6 +18,7 @@ from sweep.dispatch import Dispatch
 from sweep.errors import StoreError, StudyFailed, StudyLocked
 from sweep.journal import Journal
 from sweep.loop import Ended, Event, Loop, Notice, Opened, Ready
+from sweep.overview import ended_of
 from sweep.question import check, check_code, is_done, same_question
 from sweep.spec import StudySpec
 from sweep.store import Batch, Lease, Store, artifacts
@@ -56,7 +57,7 @@ def run(
     if known is not None:
         spec = same_question(spec, data_fingerprint, known, store)
         if is_done(known, store):
-            yield Opened(spec, spec.search.trials)
+            yield Opened(spec, spec.search.trials, spec.search.trials)
             yield Ended("complete")
             return
     lease = store.claim(
@@ -72,7 +73,7 @@ def run(
                 store.write(lease, Batch(), **begun)
             elif known is not None and known["spec"]["data"]["source"] != spec.data.source:
                 store.write(lease, Batch(), spec=studyfile.to_json(spec))  # they were moved
-            yield Opened(spec, recorded)
+            yield Opened(spec, recorded, ended_of(store.outcomes(lease.study)))
             yield from map(Notice, notes)
             with start_backend(tuple(dataset.without_test() for dataset, _ in parts)) as backend:
                 store.session(lease, cpus=backend.cpus, ready=datetime.now(UTC))
@@ -138,7 +139,8 @@ def _carry_out(
             store.roll_back(lease, journal.full_step, studyfile.to_json(spec), more)
             journal = Journal(store, lease)
             dispatch.go_on(journal)
-            yield Opened(spec, len(journal.proposed))
+            ended = ended_of(store.outcomes(lease.study))
+            yield Opened(spec, len(journal.proposed), ended)
 
 
 def limits_of(spec: StudySpec) -> Limits:

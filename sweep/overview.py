@@ -116,6 +116,11 @@ def counts_of(trials: Sequence[Row]) -> dict[str, int]:
     return {state: found[state] for state in STATES if state in found}
 
 
+def ended_of(trials: Sequence[Row]) -> int:
+    """How many trials have ended."""
+    return sum(trial["state"] in ENDED for trial in trials)
+
+
 def diverged_of(trials: Sequence[Row]) -> int:
     """How many trials diverged, which is a way of being pruned."""
     return sum(trial["outcome"] == "diverged" for trial in trials)

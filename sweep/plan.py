@@ -11,6 +11,8 @@ from sweep.cost import Shape, flops, parameters
 from sweep.datasets import Preprocessing, files, splits
 from sweep.dataspec import SOURCES, DataSpec
 from sweep.decisions import decisions
+from sweep.errors import StudyNotFound
+from sweep.question import in_its_edition
 from sweep.spec import StudySpec
 from sweep.steps import Begin, Params, Trial
 from sweep.store import Store, locate
@@ -91,7 +93,9 @@ class Plan:
 
 
 def plan(spec: StudySpec, store: str | None = None) -> Plan:
-    """The plan of a study; StudyFileError if its data cannot be used."""
+    """The plan of a study, in the edition of that of its name in the store if there is one;
+    StudyFileError if its data cannot be used."""
+    spec = _as_it_would_run(spec, store)
     parts, notes = datasets.load_study(spec)
     for dataset, _ in parts:
         space.check_data(spec, dataset)
@@ -111,6 +115,16 @@ def plan(spec: StudySpec, store: str | None = None) -> Plan:
         data_bytes=sum(_bytes(dataset) for dataset, _ in parts),
         worker_bytes=WORKER + max(_network_bytes(trial.config, shape) for trial in sample),
     )
+
+
+def _as_it_would_run(spec: StudySpec, store: str | None) -> StudySpec:
+    """In the edition of the study that has begun, if there is one."""
+    try:
+        with Store(locate(store), read_only=True) as record:
+            known = record.find(spec.name)
+            return spec if known is None else in_its_edition(spec, known, record)
+    except StudyNotFound:  # there is no store yet
+        return spec
 
 
 def _found(

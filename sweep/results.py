@@ -192,6 +192,7 @@ class Study(Recorded):
         return {
             "name": self.name,
             "state": study.state,
+            "edition": self.spec.edition,
             "metric": self.spec.train.metric,
             "direction": self.direction,
             "trials": counts,

@@ -7,6 +7,7 @@ from sweep.leaders import Question, folds_of
 from sweep.race import Race
 from sweep.spec import StudySpec
 from sweep.store import Row
+from sweep.words import plural
 
 CHANCE = 0.05
 """The probability to be the best from which on a leader is a rival of the winner."""
@@ -30,7 +31,7 @@ def sentences(
         _work(question, race, rows)
         if is_over
         else (
-            f"{_count(len(rows), 'leader')} over {_seeds(question)}: {race.done} of {race.rounds} "
+            f"{plural(len(rows), 'leader')} over {_seeds(question)}: {race.done} of {race.rounds} "
             "rounds are counted, and the same command goes on."
         )
     )
@@ -68,7 +69,7 @@ def command(spec: StudySpec, question: Question) -> str:
 
 
 def _unheard(spec: StudySpec, question: Question) -> str:
-    leaders, typed = _count(len(question.leaders), "leader"), command(spec, question)
+    leaders, typed = plural(len(question.leaders), "leader"), command(spec, question)
     return f"{leaders} over {_seeds(question)}; no round is complete yet: {typed} goes on."
 
 
@@ -79,7 +80,7 @@ def _few(race: Race) -> str:
 
 def _work(question: Question, race: Race, rows: Sequence[Row]) -> str:
     trained, most = sum(row["rounds"] for row in rows), len(rows) * race.rounds
-    who = f"{_count(len(rows), 'leader')} {'was' if len(rows) == 1 else 'were'}"
+    who = f"{plural(len(rows), 'leader')} {'was' if len(rows) == 1 else 'were'}"
     said = f"{who} trained over {_seeds(question)}, {trained} times in all"
     if not race.dropped:
         return f"{said}."
@@ -121,10 +122,6 @@ def _test(spec: StudySpec, result: Mapping[str, Any]) -> str:
         f"On the test rows the network of its first fresh seed has {spec.train.metric} "
         f"{_number(result['test_score'])}{interval}."
     )
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number} {what}{'' if number == 1 else 's'}"
 
 
 def _number(value: float) -> str:

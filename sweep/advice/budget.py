@@ -17,6 +17,7 @@ from sweep.advice.finding import (
 )
 from sweep.noise import Noise
 from sweep.spec import StudySpec
+from sweep.words import plural
 
 LATE = 0.25
 """The share of the trials that are the last ones."""
@@ -53,7 +54,7 @@ def budget(
         )
         yield Advice("budget", text, facts)
     elif count < FEW:
-        text = f"Only {count} trials were tried: too few to tell whether more would help."
+        text = f"{plural(count, 'trial')} tried: too few to tell whether more would help."
         yield Advice("budget", text, facts, go_on(spec, "complete", spent))
     elif since >= LATE * count:
         text = (

@@ -8,6 +8,7 @@ from rich.table import Table
 
 from sweep.ledger import MEANING, PARTS, Ledger
 from sweep.results import Study
+from sweep.words import plural
 
 FEW = 10
 """Trials of which a range says nothing."""
@@ -63,7 +64,7 @@ def _print_share(console: Console, study: Study) -> None:
     if ledger.cpu_seconds:
         console.print(
             f"  {ledger.share:.1%} of {ledger.cpu_seconds:.1f} CPU seconds trained "
-            f"({ledger.sessions} {'session' if ledger.sessions == 1 else 'sessions'})",
+            f"({plural(ledger.sessions, 'session')})",
             style="bold",
         )
 

@@ -14,6 +14,7 @@ from sweep.cli.exits import INTERRUPTED
 from sweep.cli.options import Where
 from sweep.cli.report import print_json
 from sweep.cli.run import How, prepare, start_backend, stopping
+from sweep.words import plural
 
 if TYPE_CHECKING:
     from sweep.confirmation import Confirmation
@@ -90,7 +91,6 @@ def _show(events: "Iterable[Event]", backend: str) -> tuple[int, str]:
     from rich.text import Text
 
     from sweep.cli.display import is_live, live
-    from sweep.cli.picture import cpus
     from sweep.confirming import Began
     from sweep.loop import Ended, Ready
     from sweep.racing import Progress
@@ -108,14 +108,14 @@ def _show(events: "Iterable[Event]", backend: str) -> tuple[int, str]:
                     leaders = len(question.leaders)
                     on = f" on {question.folds} folds" if question.folds > 1 else ""
                     console.print(
-                        f"{event.spec.name}: {leaders} leader{'' if leaders == 1 else 's'}, "
+                        f"{event.spec.name}: {plural(leaders, 'leader')}, "
                         f"{len(question.seeds)} fresh seeds{on}, "
                         f"{leaders * len(question.seeds)} trainings at most",
                         style="bold",
                     )
                     pace.total = len(question.seeds)
                 case Ready():
-                    console.print(f"running on {cpus(event.cpus)}")
+                    console.print(f"running on {plural(event.cpus, 'CPU')}")
                     pace.ready = time.monotonic()
                 case Progress():
                     before = pace.rounds
@@ -152,7 +152,7 @@ class _Pace:
         from sweep.cli.picture import duration
 
         self.rounds = progress.rounds
-        left = "1 leader" if len(progress.left) == 1 else f"{len(progress.left)} leaders"
+        left = plural(len(progress.left), "leader")
         parts = [f"round {progress.rounds}/{self.total}", f"{left} left"]
         parts.append(f"{progress.trained} trained, {progress.to_go} to go")
         if progress.trained and progress.to_go:

@@ -9,10 +9,11 @@ from dataclasses import dataclass, field
 from rich.console import Console
 from rich.live import Live
 
-from sweep.cli.picture import cpus, headline, number, pace, picture
+from sweep.cli.picture import headline, number, pace, picture
 from sweep.cli.tally import Standing, Tally
 from sweep.loop import Event, Notice, Opened, Ready
 from sweep.spec import StudySpec
+from sweep.words import plural
 
 REFRESHES = 4
 """A second."""
@@ -69,20 +70,22 @@ def live(console: Console, draw: Callable[[], object]) -> Live:
 
 
 def _lines(console: Console, tally: Tally, events: Iterable[Event]) -> None:
-    lines = Lines(console.file.write)
+    lines, before = Lines(console.file.write), 0
     for event in events:
         now = time.time()
         if isinstance(event, Notice):
             lines.write(f"{event.text}\n")
-        elif (ended := tally.take(event, now)) is not None:
-            lines.tell(tally, ended, now)
+        elif (trial := tally.take(event, now)) is not None and tally.total > before:
+            lines.tell(tally, trial, now)
         match event:
             case Opened():
                 lines.write(f"{headline(tally.spec)}\n")
+                before = event.ended
                 if event.recorded and event.recorded < tally.spec.search.trials:
-                    lines.write(f"going on after trial {event.recorded - 1}\n")
+                    ended = plural(before, "trial")
+                    lines.write(f"going on after trial {event.recorded - 1}, {ended} ended\n")
             case Ready():
-                lines.write(f"running on {cpus(event.cpus)}\n")
+                lines.write(f"running on {plural(event.cpus, 'CPU')}\n")
                 _advise(console, tally)
         lines.sum_up(tally, now)
         console.file.flush()
@@ -118,7 +121,7 @@ class Lines:
         self.allowed -= 1
         parts = [
             f"[{tally.total}/{tally.spec.search.trials + tally.refused}] trial {trial.number}",
-            f"{trial.outcome} after {trial.epochs} epoch{'' if trial.epochs == 1 else 's'}",
+            f"{trial.outcome} after {plural(trial.epochs, 'epoch')}",
         ]
         if trial.value is not None:
             parts.append(f"{tally.spec.train.metric} {number(trial.value)}")

@@ -72,6 +72,7 @@ def _record(study: "Overview") -> dict[str, Any]:
         "planned": spec.search.trials,
         "best": best,
         "budget": study.budget,
+        "edition": spec.edition,
         "created": study.created,
         "changed": study.changed,
     }

@@ -12,6 +12,7 @@ from rich.text import Text
 from sweep.cli.tally import Standing, Tally
 from sweep.space import active
 from sweep.spec import StudySpec
+from sweep.words import plural
 
 UNITS = ((1, "s"), (60, "min"), (3600, "h"))
 
@@ -57,7 +58,8 @@ def headline(spec: StudySpec) -> str:
     """What the study does."""
     search = spec.search
     return (
-        f"{spec.name}: {search.trials} trials of up to {spec.train.epochs} epochs on "
+        f"{spec.name}: {plural(search.trials, 'trial')} of up to "
+        f"{plural(spec.train.epochs, 'epoch')} on "
         f"{spec.data.name}, {search.sampler}, {search.pruner}"
     )
 
@@ -80,10 +82,6 @@ def duration(seconds: float) -> str:
     if seconds < 48 * 3600:
         return f"{int(seconds) // 3600} h {int(seconds) % 3600 // 60:02d} min"
     return f"{seconds / 86400:.1f} days"
-
-
-def cpus(count: int) -> str:
-    return f"{count} CPU" if count == 1 else f"{count} CPUs"
 
 
 def settings(spec: StudySpec, params: Mapping[str, Any]) -> list[str]:
@@ -136,7 +134,7 @@ def _counts(tally: Tally, now: float) -> Iterator[Part]:
     if (rate := tally.rate(now)) is not None:
         yield _rate(rate), ""
     share = tally.share(now)
-    yield cpus(tally.cpus) + ("" if share is None else f", {share:.0%} in training"), ""
+    yield plural(tally.cpus, "CPU") + ("" if share is None else f", {share:.0%} in training"), ""
 
 
 def _rate(rate: float) -> str:

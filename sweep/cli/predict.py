@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sweep.cli import options
+from sweep.words import plural
 
 if TYPE_CHECKING:
     from sweep.dataspec import DataSpec
@@ -112,8 +113,8 @@ def _model(study: "Study", trial: int | None, confirmed: bool) -> "Model":
 
 def _told(study: "Study", model: "Model", seen: "Seen", output: Path | None) -> list[str]:
     """What is worth knowing of the predictions."""
-    rows = "1 row" if seen.rows == 1 else f"{seen.rows} rows"
-    lines = [f"{rows} predicted{'' if output is None else f', written to {output}'}"]
+    written = "" if output is None else f", written to {output}"
+    lines = [f"{plural(seen.rows, 'row')} predicted{written}"]
     for column, count in seen.unseen.items():
         common = model.preprocessing.reading.categories[column]
         taken = "for a rare one" if len(common.rare) else "for none that it knows"

@@ -15,7 +15,7 @@ from sweep.advice import Advice, commands, go_on
 from sweep.dataspec import SOURCES
 from sweep.results import Study
 from sweep.space import distributions
-from sweep.spec import direction
+from sweep.spec import EDITION, direction
 from sweep.store import Location, locate
 from sweep.trial import Trial
 
@@ -38,7 +38,10 @@ def print_summary(study: Study, file: Path | None = None) -> None:
         console.print(f"  no winner: no trial came to its last epoch ({outcomes})", style="red")
     best = study.best if "complete" in counts else None
     rows = [] if best is None else _winner(study, best)
-    rows += [("fingerprint", study.fingerprint), ("store", _shown(study.place))]
+    if study.spec.edition != EDITION:
+        rows.append(("edition", f"{study.spec.edition}, kept; new studies have {EDITION}"))
+    so_far = "" if study.state == "complete" else " so far"
+    rows += [(f"fingerprint{so_far}", study.fingerprint), ("store", _shown(study.place))]
     if best is not None and best.violations:
         by = ", ".join(f"{name} by {amount:.4g}" for name, amount in best.violations.items())
         console.print(f"  no trial meets the constraints; the nearest one breaks {by}", style="red")

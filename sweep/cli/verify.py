@@ -8,6 +8,7 @@ import typer
 
 from sweep.cli import options
 from sweep.cli.report import print_json
+from sweep.words import plural
 
 if TYPE_CHECKING:
     from sweep.verify import Decided, Trained
@@ -32,7 +33,7 @@ def verify(
     from sweep.cli.run import be_portable
     from sweep.errors import SweepError
     from sweep.store import Store, locate
-    from sweep.verify import Differs, verify
+    from sweep.verify import Differs, Trained, verify
 
     if allow_code:
         sys.path.insert(0, str(Path.cwd()))
@@ -49,6 +50,9 @@ def verify(
         except Differs as error:
             problem = str(error)
     problem = problem or _difference(name, seen)
+    again = sum(isinstance(found, Trained) for found in seen)
+    if problem is None and again < trials and not json:
+        print(f"{name} has no more than {plural(again, 'trial')} to train again")
     if json:
         print_json("verify", _record(name, seen, problem))
         if problem is not None:

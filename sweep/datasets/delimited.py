@@ -15,6 +15,7 @@ import pyarrow as pa
 from pyarrow import csv as arrow
 
 from sweep.datasets.problems import DataProblem, shown
+from sweep.words import plural
 
 DELIMITERS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
 BLOCK = 1 << 24
@@ -189,9 +190,9 @@ def _problem(
         row, expected, got = map(int, ragged.groups())
         line = line_of(file, dialect, found.delimiter, row)
         where = f"line {line}" if line else f"row {row}"
-        values = "1 value" if got == 1 else f"{got} values"
         return DataProblem(
-            f"{name}, {where}: {values} where the header has {expected} columns; is a value with "
+            f"{name}, {where}: {plural(got, 'value')} where the header has {expected} "
+            "columns; is a value with "
             f"{DELIMITERS.get(found.delimiter, shown(found.delimiter))} in it not in quotes, or a "
             "quote not closed?"
         )

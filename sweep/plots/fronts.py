@@ -8,9 +8,10 @@ import plotly.graph_objects as go
 from sweep.errors import UsageError
 from sweep.plots.panels import corner
 from sweep.plots.shown import chosen, complete, evenly, points, tried
-from sweep.plots.style import DARK, INK, LIGHT, dressed, plural
+from sweep.plots.style import DARK, INK, LIGHT, dressed
 from sweep.recorded import Recorded
 from sweep.spec import direction
+from sweep.words import plural
 
 SHOWN = 2000
 """The most trials beside those of the front."""

@@ -19,10 +19,10 @@ from sweep.plots.style import (
     beyond,
     dressed,
     log_ticks,
-    plural,
     shown_range,
 )
 from sweep.recorded import Recorded
+from sweep.words import plural
 
 BARS, PANELS, LINES, PAIRED = 20, 12, 12, 4
 """The most parameters of importances, slice, parallel, and of contour and rank, unless named."""

@@ -11,9 +11,10 @@ from sweep.errors import UsageError
 from sweep.ledger import MEANING, PARTS
 from sweep.plots.clock import clock
 from sweep.plots.shown import hovers, tried
-from sweep.plots.style import DARK, INK, LIGHT, MANY, MIDDLE, dressed, plural
+from sweep.plots.style import DARK, INK, LIGHT, MANY, MIDDLE, dressed
 from sweep.plots.survival import rung_of
 from sweep.recorded import Recorded
+from sweep.words import plural
 
 STATES: dict[str, tuple[str, dict[str, Any]]] = {
     "COMPLETE": ("complete", {"fillcolor": DARK}),

@@ -11,6 +11,7 @@ from plotly.io import templates
 
 from sweep.overview import told
 from sweep.recorded import Recorded
+from sweep.words import plural
 
 INK, DARK, MIDDLE, LIGHT = "#111820", "#1b3f73", "#4f86bf", "#b9c0c9"
 """From the darkest to the lightest, apart in greys and to every kind of colour sight."""
@@ -108,10 +109,6 @@ def log_ticks(low: float, high: float) -> dict[str, Any]:
     first, last = floor(log10(low)), floor(log10(high))
     at = [digit * 10.0**power for power in range(first, last + 1) for digit in (1, 2, 5)]
     return {"type": "log", "tickvals": at}
-
-
-def plural(count: int, noun: str) -> str:
-    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
 
 
 def shown_range(values: Any, direction: str) -> tuple[float, float] | None:

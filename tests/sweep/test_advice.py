@@ -253,7 +253,7 @@ def test_too_few_to_tell():
     spec = spec_of(wall_time=60.0)
     table = tables.trials(spec, values_of([None] * 4 + [0.1 * i for i in range(5)]))
     (found,) = advice(spec, table, spent="search.wall_time")
-    assert found.text.startswith("Only 9 trials were tried: too few")
+    assert found.text.startswith("9 trials tried: too few")
     assert found.commands == ("sweep extend known --wall-time 30", "sweep resume known")
     assert advice(spec, tables.trials(spec, [])) == []
     assert advice(spec, tables.trials(spec, values_of([None] * 5))) == []

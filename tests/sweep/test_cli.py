@@ -91,14 +91,18 @@ def test_a_signal_stops_and_the_same_command_goes_on(tmp_path, number):
             if line.startswith("[20/"):
                 going.send_signal(number)
                 break
-        rest, _ = going.communicate()
+        rest, last = going.communicate()
     assert going.returncode == 130, rest
     assert "small is stopped" in rest
+    assert "fingerprint so far" in rest
     assert f"sweep run {tmp_path}" in rest
     assert load("small", path).state == "stopped"
     assert 20 <= len(load("small", path).trials) < 250
     again = subprocess.run(run, capture_output=True, text=True, check=True)
-    assert "going on after trial" in again.stderr
+    ended = int(re.search(r"going on after trial \d+, (\d+) trials ended", again.stderr)[1])
+    assert max(counted(last), default=20) == ended
+    assert min(counted(again.stderr)) == ended + 1, "trials of the first run are told again"
+    assert "fingerprint so far" not in again.stdout
     assert load("small", path).fingerprint == finish(spec, tmp_path / "whole.db").fingerprint
 
 
@@ -157,6 +161,12 @@ def test_a_run_is_controlled_from_another_terminal(sweep, tmp_path):
     assert "1 decisions" not in (verified := sweep("verify", "small", "--trials", "2").stdout)
     assert "as recorded" in verified
     assert verified.count("the same to the last bit") == 2
+    assert "to train again" not in verified
+
+
+def counted(text):
+    """How many trials had ended, in each line about one."""
+    return [int(found) for found in re.findall(r"^\[(\d+)/", text, re.MULTILINE)]
 
 
 @contextmanager

@@ -1,6 +1,7 @@
 """What a running study shows, at any moment and on a terminal of any size."""
 
 import io
+import re
 from random import Random
 
 import pytest
@@ -10,7 +11,7 @@ from rich.cells import cell_len
 from rich.console import Console
 
 from sweep.backends import Beat
-from sweep.cli.display import BURST, Lines
+from sweep.cli.display import BURST, Lines, display
 from sweep.cli.picture import picture, sparkline
 from sweep.cli.tally import Sign, Standing, Tally, expected_epochs
 from sweep.dispatch import Tick
@@ -292,3 +293,16 @@ def test_a_failure_says_why():
     assert standing(0, error="killed on request\nby hand").reason == "killed on request"
     assert standing(0, error="\x1b[2Jgone\tbad").reason == "[2Jgone bad"
     assert standing(0).reason == ""
+
+
+def test_a_study_that_goes_on_tells_what_is_new(tmp_path, capsys):
+    """Of an extended study that is what is decided anew: the ends of trials that were its last."""
+    for trials in (8, 12):
+        spec = small(tmp_path, trials=trials)
+        display(spec, "serial", events(spec, tmp_path / "s.db"))
+    first, *rest = re.split(r"going on after trial 7, (\d+) trials ended", capsys.readouterr().err)
+    known = int(rest[-2])
+    assert 0 < known < 8
+    for told, numbers in ((first, range(1, 9)), (rest[-1], range(known + 1, 13))):
+        found = re.findall(r"^\[(\d+)/", told, re.MULTILINE)
+        assert found == [str(number) for number in numbers]

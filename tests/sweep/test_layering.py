@@ -51,6 +51,7 @@ ORDER = [
     "trainer.mlp",
     "trainer.estimators",
     "trainer",
+    "sweep.words",
     "sweep.errors",
     "sweep.entries",
     "sweep.spacespec",

@@ -1,6 +1,7 @@
 """A store that release 0.1.0 wrote: migrated in place, read through without a change, gone on."""
 
 import json
+import re
 import shutil
 import sqlite3
 from contextlib import closing
@@ -14,8 +15,10 @@ from sqlalchemy import inspect, text
 
 from sweep import studyfile
 from sweep.backends.serial import SerialBackend
+from sweep.cli.summary import print_summary
 from sweep.errors import StoreError, StudyChanged, StudyLocked
 from sweep.orchestrator import run
+from sweep.plan import plan
 from sweep.results import load
 from sweep.spec import EDITION
 from sweep.store import Batch, Store, migrations, schema
@@ -277,13 +280,18 @@ def test_the_first_edition_gives_the_table_of_the_first_release(old, tmp_path):
             list(run(other, store, SerialBackend))
 
 
-def test_a_study_of_another_name_keeps_its_edition(old):
-    """A file under another name goes on as under its own."""
+def test_a_study_of_another_name_keeps_its_edition(old, capsys):
+    """A file under another name goes on as under its own, as its plan and its summary say."""
     spec = studyfile.with_name(studyfile.load(GOLDEN.with_name("study.toml")), "killed")
     assert spec.edition == EDITION
     pinned = studyfile.load(GOLDEN.with_name("study.toml"), ["edition=1"])
     assert studyfile.with_name(pinned, "pinned").model_fields_set >= {"edition"}
+    assert plan(spec, str(old)).spec.edition == 1
+    assert plan(pinned, str(old)).spec.edition == 1
+    assert plan(studyfile.with_name(spec, "new"), str(old)).spec.edition == EDITION
     with Store(old) as store:
         list(run(spec, store, SerialBackend))
         assert store.study("killed")["state"] == "complete"
         assert studyfile.from_json(store.study("killed")["spec"]).edition == 1
+    print_summary(load("killed", old))
+    assert re.search(f"edition +1, kept; new studies have {EDITION}", capsys.readouterr().out)
