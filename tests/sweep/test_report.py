@@ -276,7 +276,8 @@ def test_the_command(study, tmp_path, monkeypatch):
 @pytest.mark.skipif(not any(map(shutil.which, BROWSERS)), reason="there is no browser here")
 @pytest.mark.parametrize("kind", ["study", "hostile"])
 def test_a_browser_draws_it(kind, request, tmp_path):
-    """Every figure is there, nothing is refused by the page's policy, and no script has failed."""
+    """Every figure is there, with the buttons that keep it on this machine, nothing is refused by
+    the page's policy, and no script has failed."""
     found = report(request.getfixturevalue(kind))
     file = tmp_path / "report.html"
     file.write_text(found.html)
@@ -295,5 +296,8 @@ def test_a_browser_draws_it(kind, request, tmp_path):
     assert drawn.all("body") == [{"data-drawn": str(len(found.figures))}]
     svgs = [attrs for attrs in drawn.all("svg") if attrs.get("class") == "main-svg"]
     assert len(svgs) >= len(found.figures)
+    buttons = {attrs["data-title"] for attrs in drawn.all("button") if "data-title" in attrs}
+    assert "Download plot as a PNG" in buttons
+    assert buttons <= {"Download plot as a PNG", "Zoom", "Pan", "Reset axes", "Reset"}
     assert "<title>" in done.stdout
     assert f"<title>{request.getfixturevalue(kind).name}: a study</title>" in done.stdout
