@@ -128,11 +128,16 @@ def parallel(study: Recorded, params: Sequence[str] | None = None) -> go.Figure:
     bar = figure.data[-1].marker
     bar.update(colorscale=[[i / 4, colour] for i, colour in enumerate(SCALE)])
     bar.colorbar.update(title=objective, thickness=12, tickformat="~g")
-    figure.for_each_annotation(
-        lambda each: each.update(
+    axes = enumerate(figure.layout.xaxis.ticktext[1:], start=1)  # the first is the objective's
+    whole = {i for i, name in axes if pd.api.types.is_integer_dtype(done[f"params_{name}"])}
+    # No trial has half a layer, though Optuna writes ticks between few of them.
+    figure.layout.annotations = [
+        each.update(
             text="not used" if each.text == "None" else each.text, bgcolor="rgba(255,255,255,0.7)"
         )
-    )
+        for each in figure.layout.annotations
+        if each.x not in whole or "." not in each.text
+    ]
     figure.update_xaxes(title_text="", tickangle=-25, showline=False, ticks="")
     figure.update_yaxes(title_text="")
     figure.update_layout(showlegend=False)

@@ -348,6 +348,18 @@ def test_parallel_coordinates_are_the_complete_trials(study):
     assert dotted == (done["violation_parameters"] > 0).sum() > 0
 
 
+def test_parallel_coordinates_have_no_half_layers(study):
+    """Ticks of whole numbers are whole numbers, and those of others are not left out."""
+    figure = plots.parallel(study("halving"))
+    names = figure.layout.xaxis.ticktext
+    ticks = {name: [] for name in names}
+    for each in figure.layout.annotations:
+        ticks[names[int(each.x)]].append(each.text)
+    assert ticks["layers"] == ["0", "1", "2"]
+    assert ticks["batch_size"]
+    assert len([text for text in ticks["learning_rate"] if "." in text]) >= 2
+
+
 def test_contours_have_the_best_of_each_cell(study):
     """The best value is in the surface, and the trials are where their parameters are."""
     its = study("two")
