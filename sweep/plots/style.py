@@ -55,8 +55,8 @@ TEMPLATE.layout.update(
         "traceorder": "normal",
     },
     margin={"l": 64, "r": 24, "b": 84},
-    # One of Plotly's buttons sends the figure to a server of its maker; and few of the others, since
-    # they lie over the title where a figure is narrow.
+    # The first would send the figure to a server of Plotly's; and few of the others, since they lie
+    # over the title where a figure is narrow.
     modebar={"remove": ["sendChartToCloud", "select", "lasso", "zoomIn", "zoomOut", "autoScale"]},
     paper_bgcolor="white",
     plot_bgcolor="white",
