@@ -13,7 +13,7 @@ from statistics import fmean
 from typing import Protocol
 from zlib import crc32
 
-from sweep.spec import StudySpec, direction
+from sweep.spec import StudySpec, cost_sign
 
 STARTUP_TRIALS = 5
 """Complete trials before a percentile is worth comparing with; Optuna's default."""
@@ -75,7 +75,7 @@ class Never:
 
     def __init__(self, spec: StudySpec) -> None:
         self._spec = spec
-        self._sign = -1.0 if direction(spec.objectives[0]) == "maximize" else 1.0
+        self._sign = cost_sign(spec.objectives[0])
 
     def rungs(self, number: int) -> tuple[int, ...]:
         return rungs(self._spec, number)

@@ -202,6 +202,11 @@ def direction(name: str) -> Literal["maximize", "minimize"]:
     return "minimize" if name in MEASURES else METRICS[name].direction
 
 
+def cost_sign(name: str) -> float:
+    """What makes a cost of an objective's value: -1.0 if it is to be maximized, else 1.0."""
+    return -1.0 if direction(name) == "maximize" else 1.0
+
+
 def _across_tables(spec: StudySpec) -> Iterator[str]:
     search, train = spec.search, spec.train
     if search.min_epochs > train.epochs:
