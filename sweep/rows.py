@@ -56,12 +56,12 @@ def attempt_row(segment: Segment, attempt: Attempt, platform: int | None) -> Row
         "worker": report.worker,
         "node": report.node,
         "platform": platform,
-        "queued": _time(attempt.queued),
-        "sent": _time(attempt.sent),
-        "started": _time(report.started),
-        "loaded": _time(report.loaded),
-        "finished": _time(report.finished),
-        "received": _time(attempt.received),
+        "queued": time_of(attempt.queued),
+        "sent": time_of(attempt.sent),
+        "started": time_of(report.started),
+        "loaded": time_of(report.loaded),
+        "finished": time_of(report.finished),
+        "received": time_of(attempt.received),
         "training": fsum(record.seconds for record in report.records),
         "metrics": {name: _finite(value) for name, value in report.metrics} or None,
         "cause": report.outcome,
@@ -133,5 +133,6 @@ def _number(value: float | None) -> float:
     return nan if value is None else value
 
 
-def _time(seconds: float | None) -> datetime | None:
+def time_of(seconds: float | None) -> datetime | None:
+    """Seconds since 1970 as the record has them."""
     return None if seconds is None else datetime.fromtimestamp(seconds, UTC)

@@ -113,7 +113,7 @@ def active(space: Space, params: Params) -> dict[str, Any]:
 def actives(space: Space, trials: Iterable[Params]) -> Iterator[dict[str, Any]]:
     """What `active` gives of each trial, for many at once."""
     for params, used in _used(space, trials):
-        yield {name: _plain(params[name]) for name in params if name in used}
+        yield {name: plain(params[name]) for name in params if name in used}
 
 
 def _used(space: Space, trials: Iterable[Params]) -> Iterator[tuple[Params, dict[str, Any]]]:
@@ -318,12 +318,13 @@ def _distribution(entry: Any) -> BaseDistribution:
 def _value(name: str, entry: Any, params: Params) -> Any:
     """The value of a parameter in a trial; a constant's is the study's."""
     if name in params:
-        return _plain(params[name])
+        return plain(params[name])
     value, *others = set(extremes(entry))
     if others:
         raise ValueError(f"the parameter {name} is missing; there are {', '.join(params)}")
     return value
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
+    """A value of NumPy's as Python's own."""
     return value.item() if isinstance(value, np.generic) else value

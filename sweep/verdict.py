@@ -116,8 +116,7 @@ def rank(
     Those that break fewer constraints come first, and of equals the one begun first.
     """
     costs = tuple(
-        cost_sign(name) * value
-        for name, value in zip(spec.objectives, values, strict=True)
+        cost_sign(name) * value for name, value in zip(spec.objectives, values, strict=True)
     )
     return sum(violation > 0 for violation in violations), costs, number
 

@@ -1,13 +1,12 @@
 """What a study would run: `sweep run --dry-run`."""
 
-import os
-
 from rich.console import Console
 from rich.text import Text
 
 from sweep import space, studyfile
 from sweep.plan import Bracket, Plan
 from sweep.spec import StudySpec
+from sweep.speed import usable_cpus
 
 
 def print_plan(found: Plan) -> None:
@@ -58,7 +57,7 @@ def _predictions(found: Plan) -> list[tuple[str, str]]:
             )
     rows.append(("predicted", f"{found.seconds:.2g} s for a trial that is not pruned, in the mean"))
     operations = "" if found.flops is None else f" and {search.trials * found.flops:.2g} FLOPs"
-    cpus = min(len(os.sched_getaffinity(0)), max(1, search.workers // 2))
+    cpus = min(usable_cpus(), max(1, search.workers // 2))
     rows += [
         ("in all", f"at most {_duration(most)} of CPU time{operations}{_pruned(found)}"),
         ("here", f"at most {_duration(most / cpus)} on {cpus} CPUs, beside starting and proposing"),

@@ -18,6 +18,7 @@ from sweep.space import distributions
 from sweep.spec import EDITION, direction
 from sweep.store import Location, locate
 from sweep.trial import Trial
+from sweep.words import brief
 
 
 def print_summary(study: Study, file: Path | None = None) -> None:
@@ -58,7 +59,7 @@ def _winner(study: Study, best: Trial) -> list[tuple[str, str]]:
     metric = study.spec.train.metric
     rows = [
         ("best trial", str(best.number)),
-        *((f"  {name}", _short(value)) for name, value in best.params.items()),
+        *((f"  {name}", brief(value)) for name, value in best.params.items()),
         (f"validation {metric}", f"{best.value:.4f}{_error(best)}"),
     ]
     if len(study.spec.objectives) > 1:
@@ -166,7 +167,7 @@ def print_trials(study: Study) -> None:
         name = metric if column == "value" else re.sub("^(params|values)_", "", column)
         table.add_column(name, no_wrap=True, justify="left" if column == "outcome" else "right")
     for row in trials[columns].itertuples(index=False):
-        table.add_row(*(_short(value) for value in row))
+        table.add_row(*map(_cell, row))
     # A table wider than the terminal wraps there, and is whole in a pager or a file.
     width = Console(width=100_000).measure(table).maximum
     Console(highlight=False, width=width, soft_wrap=True).print(table)
@@ -175,7 +176,5 @@ def print_trials(study: Study) -> None:
         print(f"not listed: {count} {outcome}, {REFUSED[str(outcome)]}")
 
 
-def _short(value: Any) -> str:
-    if pd.isna(value):
-        return "-"
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+def _cell(value: Any) -> str:
+    return "-" if pd.isna(value) else brief(value)

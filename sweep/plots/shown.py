@@ -11,6 +11,7 @@ from sweep.errors import UsageError
 from sweep.overview import REFUSED
 from sweep.plots.style import DARK, INK, LIGHT, MANY, MIDDLE
 from sweep.recorded import Recorded
+from sweep.words import brief
 
 FEW = 2
 """Complete trials without which nothing can be compared."""
@@ -101,10 +102,6 @@ def parameters(trials: pd.DataFrame) -> list[str]:
     """The parameters that were searched and that some of the trials used, in the file's order."""
     names = [name for name in trials if name.startswith("params_")]
     return [name.removeprefix("params_") for name in names if trials[name].notna().any()]
-
-
-def brief(value: Any) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 def points(
