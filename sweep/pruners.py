@@ -15,6 +15,9 @@ from zlib import crc32
 
 from sweep.spec import StudySpec, cost_sign
 
+HALVING = ("successive_halving", "promotion", "hyperband")
+"""The pruners that let the best share of the trials go on, by their order at a rung."""
+
 STARTUP_TRIALS = 5
 """Complete trials before a percentile is worth comparing with; Optuna's default."""
 

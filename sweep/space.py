@@ -23,7 +23,7 @@ from sweep.conditions import DECISIVE, has_effect
 from sweep.entries import FreeEntry, Range, did_you_mean, extremes
 from sweep.errors import StudyFileError, UsageError
 from sweep.spacespec import SpaceSpec, entries
-from sweep.spec import StudySpec, unsuited
+from sweep.spec import StudySpec, further, unsuited
 from trainer import METRICS, Dataset, TrainConfig, check_defined, check_fit, check_metric
 
 Params = Mapping[str, Any]
@@ -190,10 +190,7 @@ def check_data(spec: StudySpec, dataset: Dataset) -> None:
 
 def _check_metrics(spec: StudySpec, dataset: Dataset) -> None:
     """Those that are NaN on the validation or test rows would fail every trial, or the winner."""
-    named = [("train.metric", spec.train.metric)]
-    named += [("search.objectives", name) for name in spec.search.objectives]
-    named += [("search.constraints", name) for name in spec.search.constraints]
-    for key, name in named:
+    for key, name in [("train.metric", spec.train.metric), *further(spec.search)]:
         try:
             if name in METRICS:
                 check_metric(name, dataset)
