@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 from optuna.visualization import plot_contour, plot_parallel_coordinate, plot_rank, plot_slice
+from plotly.colors import sample_colorscale
 
 from sweep.errors import UsageError
 from sweep.plots.as_optuna import as_optuna, draw, is_log, is_numeric
@@ -70,7 +71,7 @@ def slice(study: Recorded, params: Sequence[str] | None = None) -> go.Figure:
     trials = tried(study)
     complete(study, trials)
     names, note = _most(study, trials, params, PANELS)
-    ended = trials[(trials["state"] != "RUNNING")]
+    ended = trials[trials["state"] != "RUNNING"]
     shown = shown_range(ended["objective"], study.direction)
     rows = evenly(ended, DOTS)
     worst = _worst(study, ended["objective"], shown)
@@ -364,6 +365,4 @@ def _colour_axis(study: Recorded, levels: Any, shown: tuple[float, float] | None
 
 
 def _colours(places: Any) -> list[str]:
-    from plotly.colors import sample_colorscale
-
     return list(sample_colorscale(list(SCALE), places))
