@@ -187,6 +187,7 @@ ORDER = [
     "sweep.plots.survival",
     "sweep.plots.searched",
     "sweep.plots.seconds",
+    "sweep.plots.order",
     "sweep.plots.fronts",
     "sweep.plots",
     "sweep.card",
