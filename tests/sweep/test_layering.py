@@ -186,6 +186,7 @@ ORDER = [
     "sweep.plots.learning",
     "sweep.plots.survival",
     "sweep.plots.searched",
+    "sweep.plots.pairs",
     "sweep.plots.seconds",
     "sweep.plots.order",
     "sweep.plots.fronts",
@@ -255,7 +256,7 @@ ONLY = {
         "sweep.recorded",
         "sweep.surrogate",
         "sweep.results",
-        *(f"sweep.plots.{module}" for module in ("as_optuna", "searched", "values")),
+        *(f"sweep.plots.{module}" for module in ("as_optuna", "searched", "pairs", "values")),
     },
     "sqlalchemy": {module for module in ORDER if module.startswith("sweep.store.")},
     "pandas": {
