@@ -182,6 +182,7 @@ ORDER = [
     "sweep.plots.clock",
     "sweep.plots.as_optuna",
     "sweep.plots.panels",
+    "sweep.plots.progress",
     "sweep.plots.values",
     "sweep.plots.learning",
     "sweep.plots.survival",
