@@ -20,6 +20,12 @@ from sweep.store import Location, locate
 from sweep.trial import Trial
 from sweep.words import brief
 
+WHY_REFUSED = {
+    "duplicate": "configurations that an earlier trial had",
+    "too_large": "beyond search.max_parameters or search.max_flops",
+}
+"""By the outcomes of trials that were proposed and not trained, `overview.REFUSED`."""
+
 
 def print_summary(study: Study, file: Path | None = None) -> None:
     """The state, the winner, what is to be said of it, and what to do next."""
@@ -28,10 +34,10 @@ def print_summary(study: Study, file: Path | None = None) -> None:
     said = study.counted or "no trials yet"
     console.print(Text(f"{study.name} is {study.state}: {said}", style="bold"))
     for outcome, count in trials["outcome"].value_counts().items():
-        if outcome in REFUSED:
-            console.print(f"  {count} of them {outcome}: {REFUSED[str(outcome)]}")
+        if outcome in WHY_REFUSED:
+            console.print(f"  {count} of them {outcome}: {WHY_REFUSED[str(outcome)]}")
     if (budget := study.budget) is not None and study.state == "complete":
-        tried = int((~trials["outcome"].isin(REFUSED)).sum())
+        tried = int((~trials["outcome"].isin(WHY_REFUSED)).sum())
         ended = f"ended by {budget} after {tried} of {study.spec.search.trials} trials"
         console.print(f"  {ended}; to go on: {_longer(study, budget)}", markup=False)
     if study.state == "complete" and "complete" not in counts:
@@ -142,17 +148,10 @@ def _shown(place: Path | Location) -> str:
     return str(place)
 
 
-REFUSED = {
-    "duplicate": "configurations that an earlier trial had",
-    "too_large": "beyond search.max_parameters or search.max_flops",
-}
-"""Trials that were proposed and not trained."""
-
-
 def print_trials(study: Study) -> None:
     """A table of the trials, the best first and those without a value last."""
     metric, trials = study.spec.train.metric, study.trials
-    refused = trials["outcome"].isin(REFUSED)
+    refused = trials["outcome"].isin(WHY_REFUSED)
     trials = trials[~refused].sort_values(
         "value", ascending=direction(metric) == "minimize", na_position="last", kind="stable"
     )
@@ -173,7 +172,7 @@ def print_trials(study: Study) -> None:
     Console(highlight=False, width=width, soft_wrap=True).print(table)
     print()
     for outcome, count in study.trials.loc[refused, "outcome"].value_counts().items():
-        print(f"not listed: {count} {outcome}, {REFUSED[str(outcome)]}")
+        print(f"not listed: {count} {outcome}, {WHY_REFUSED[str(outcome)]}")
 
 
 def _cell(value: Any) -> str:
