@@ -18,6 +18,7 @@ from sweep.dispatch import Dispatch
 from sweep.errors import StoreError, StudyFailed, StudyLocked
 from sweep.journal import Journal
 from sweep.loop import Ended, Event, Loop, Notice, Opened, Ready
+from sweep.model import remove_models
 from sweep.overview import ended_of
 from sweep.question import check, check_code, is_done, same_question
 from sweep.spec import StudySpec
@@ -114,7 +115,7 @@ def _carry_out(
         while True:
             winner = Winner(spec, *data, dispatch, folder)
             if not journal.proposed:  # those of an earlier study whose store was deleted
-                winner.remove_models()
+                remove_models(folder)
                 checkpoints.clear()
             control = Control(store, lease, journal, dispatch, spec)
             warm = warm_start(spec, store, lease, journal)

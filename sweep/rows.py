@@ -7,7 +7,7 @@ from math import fsum, isfinite, nan
 from typing import Any
 
 from sweep.backends import Beat, Report, Segment
-from sweep.steps import Decide
+from sweep.steps import Decide, Trial
 from sweep.store import Row
 from trainer import EpochRecord
 
@@ -79,6 +79,17 @@ def report_of(row: Row, records: tuple[EpochRecord, ...]) -> Report:
         node=row["node"],
         metrics=tuple((name, _number(value)) for name, value in (row["metrics"] or {}).items()),
     )
+
+
+def begun_row(trial: Trial) -> Row:
+    """What a trial is when it begins."""
+    return {
+        "number": trial.number,
+        "params": trial.params,
+        "state": "running",
+        "seed": trial.seed,
+        "predicted_cost": trial.predicted_cost,
+    }
 
 
 def decided_row(step: Decide, state: str, seconds: float, attempts: int) -> Row:

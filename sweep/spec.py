@@ -197,7 +197,10 @@ class StudySpec(Table):
         return self.data.known_task
 
 
-def direction(name: str) -> Literal["maximize", "minimize"]:
+Direction = Literal["maximize", "minimize"]
+
+
+def direction(name: str) -> Direction:
     """Whether an objective is to "maximize" or to "minimize"."""
     return "minimize" if name in MEASURES else METRICS[name].direction
 

@@ -118,16 +118,7 @@ def parallel(study: Recorded, params: Sequence[str] | None = None) -> go.Figure:
     bar = figure.data[-1].marker
     bar.update(colorscale=[[i / 4, colour] for i, colour in enumerate(SCALE)])
     bar.colorbar.update(title=objective, thickness=12, tickformat="~g")
-    axes = enumerate(figure.layout.xaxis.ticktext[1:], start=1)  # the first is the objective's
-    whole = {i for i, name in axes if pd.api.types.is_integer_dtype(done[f"params_{name}"])}
-    # No trial has half a layer, though Optuna writes ticks between few of them.
-    figure.layout.annotations = [
-        each.update(
-            text="not used" if each.text == "None" else each.text, bgcolor="rgba(255,255,255,0.7)"
-        )
-        for each in figure.layout.annotations
-        if each.x not in whole or "." not in each.text
-    ]
+    figure.layout.annotations = _ticks(figure, done)
     figure.update_xaxes(title_text="", tickangle=-25, showline=False, ticks="")
     figure.update_yaxes(title_text="")
     figure.update_layout(showlegend=False)
@@ -138,6 +129,20 @@ def parallel(study: Recorded, params: Sequence[str] | None = None) -> go.Figure:
     )
     dressed(figure, study, trials, "Parallel coordinates", *notes)
     return figure.update_layout(margin={"l": 56, "b": 70})
+
+
+def _ticks(figure: go.Figure, trials: pd.DataFrame) -> list[go.layout.Annotation]:
+    """What stands along the axes of parallel coordinates."""
+    axes = enumerate(figure.layout.xaxis.ticktext[1:], start=1)  # the first is the objective's
+    whole = {i for i, name in axes if pd.api.types.is_integer_dtype(trials[f"params_{name}"])}
+    # No trial has half a layer, though Optuna writes ticks between few of them.
+    return [
+        each.update(
+            text="not used" if each.text == "None" else each.text, bgcolor="rgba(255,255,255,0.7)"
+        )
+        for each in figure.layout.annotations
+        if each.x not in whole or "." not in each.text
+    ]
 
 
 def _worst(study: Recorded, values: "pd.Series[float]", shown: tuple[float, float] | None) -> float:
