@@ -4,6 +4,7 @@ from rich.console import Console
 from rich.text import Text
 
 from sweep import space, studyfile
+from sweep.cli.picture import settings
 from sweep.plan import Bracket, Plan
 from sweep.spec import StudySpec
 from sweep.speed import usable_cpus
@@ -40,10 +41,7 @@ def print_plan(found: Plan) -> None:
         console.print(Text(f"{name:<{width}}  {value}"))
     console.print("first trials", style="bold")
     for trial in found.first:
-        settings = " ".join(
-            f"{k}={_short(v)}" for k, v in space.active(spec.space, trial.params).items()
-        )
-        console.print(Text(f"  {trial.number}  {settings}"))
+        console.print(Text(f"  {trial.number}  {' '.join(settings(spec, trial.params))}"))
 
 
 def _predictions(found: Plan) -> list[tuple[str, str]]:
@@ -82,10 +80,6 @@ def _rung_rows(spec: StudySpec, brackets: tuple[Bracket, ...]) -> list[tuple[str
         (name.format(i), "after epoch " + ", ".join(map(str, rungs)))
         for i, rungs in enumerate(brackets)
     ]
-
-
-def _short(value: object) -> str:
-    return f"{value:.3g}" if isinstance(value, float) else str(value)
 
 
 def _size(count: float) -> str:
