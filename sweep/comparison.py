@@ -17,8 +17,8 @@ from sweep.bootstrap import draws
 from sweep.difference import Outcome
 from sweep.entries import did_you_mean
 from sweep.errors import SweepError, UsageError
-from sweep.plots.progress import progress
 from sweep.results import Study, load
+from sweep.stairs import stairs
 from sweep.store import Location
 
 AXES = {
@@ -75,7 +75,7 @@ class Comparison:
         of_axis = self.curves[self.curves["axis"] == axis].groupby("study", sort=False)
         curves = [(str(name), curve["x"], curve["best"]) for name, curve in of_axis]
         title = f"Best {self.metric} so far"
-        return progress(curves, title=title, x=AXES[axis], y=self.metric)
+        return stairs(curves, title=title, x=AXES[axis], y=self.metric)
 
 
 def compare(

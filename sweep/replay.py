@@ -15,9 +15,9 @@ from sweep.course import Course, Record, course, is_recorded
 from sweep.entries import did_you_mean
 from sweep.errors import SweepError, UsageError
 from sweep.journal import COMMANDS, command
-from sweep.plots.progress import progress
 from sweep.recorded import Recorded
 from sweep.spec import StudySpec
+from sweep.stairs import stairs
 from sweep.steps import Command
 from sweep.store import Row
 from sweep.surrogate import Error
@@ -269,7 +269,7 @@ def figure(
 ) -> go.Figure:
     """The best values so far over the seconds of training."""
     known = [(name, curve.dropna(subset="best")) for name, curve in curves]
-    found = progress(
+    found = stairs(
         [(name, curve["cpu_seconds"], curve["best"]) for name, curve in known],
         title=f"What {study} would have come to",
         x="seconds of training on one CPU",

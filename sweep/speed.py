@@ -1,6 +1,5 @@
-"""This machine: its CPUs, and its speed beside that of the one that `sweep.cost` predicts for."""
+"""How fast this machine is beside the one that `sweep.cost` predicts for."""
 
-import os
 import time
 
 import numpy as np
@@ -11,13 +10,6 @@ from trainer import Dataset, Split, TrainConfig, train
 
 SECONDS = 0.4
 """How long is measured."""
-
-
-def usable_cpus() -> int:
-    """The CPUs that this process may use."""
-    if hasattr(os, "sched_getaffinity"):  # not everywhere
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def slowness() -> float:

@@ -18,7 +18,7 @@ from sweep.backends.compute import compute
 from sweep.backends.portable import portable_environment
 from sweep.backends.segment import UNLIMITED, Beat, Limits, Report, Result, Segment
 from sweep.backends.sent import Sent
-from sweep.speed import usable_cpus
+from sweep.cpus import usable_cpus
 from trainer import Dataset, TrainState
 
 LISTEN = 0.25

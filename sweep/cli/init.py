@@ -78,9 +78,10 @@ def init(
     _check_target(table, data)
 
     from sweep.cli.found import record, summary
+    from sweep.cpus import usable_cpus
     from sweep.datasets.survey import survey
     from sweep.proposal import proposal
-    from sweep.speed import slowness, usable_cpus
+    from sweep.speed import slowness
 
     found = survey(data)
     name = name or _study_name(folder)

@@ -5,9 +5,9 @@ from rich.text import Text
 
 from sweep import space, studyfile
 from sweep.cli.picture import settings
+from sweep.cpus import usable_cpus
 from sweep.plan import Bracket, Plan
 from sweep.spec import StudySpec
-from sweep.speed import usable_cpus
 
 
 def print_plan(found: Plan) -> None:

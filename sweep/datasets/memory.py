@@ -17,18 +17,14 @@ def check_room(name: str, needed: float, room: float | None) -> None:
 
 def available() -> float | None:
     """Bytes that this process can still take: of the machine and of its control group (Linux)."""
-    free, limit = of_machine(), _control_group()
-    return free if free is None or limit is None else min(free, limit)
-
-
-def of_machine() -> float | None:
-    """Bytes that the machine has free (Linux)."""
     try:
         lines = Path("/proc/meminfo").read_text().splitlines()
         fields = dict(line.split(":") for line in lines)
-        return 1024 * float(fields["MemAvailable"].split()[0])
+        free = 1024 * float(fields["MemAvailable"].split()[0])
     except (OSError, KeyError, ValueError):
         return None
+    limit = _control_group()
+    return free if limit is None else min(free, limit)
 
 
 def _control_group(folder: Path = Path("/sys/fs/cgroup")) -> float | None:

@@ -5,9 +5,8 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from sweep.datasets.memory import of_machine
+from sweep.cpus import usable_cpus
 from sweep.doctor.finding import OK, PROBLEM, WARNING, Finding, Findings, Patient, size
-from sweep.speed import usable_cpus
 from sweep.store import artifacts
 
 ROOM = 1e9
@@ -53,7 +52,7 @@ def cpu_limit(folder: Path) -> float | None:
 
 def memory(_: Patient) -> Findings:
     """Memory, and the limit of a container."""
-    free, limit = of_machine(), memory_limit(CGROUP)
+    free, limit = _available(), memory_limit(CGROUP)
     if free is None:
         return
     usable = free if limit is None else min(free, limit)
@@ -66,6 +65,14 @@ def memory(_: Patient) -> Findings:
         yield Finding("memory", WARNING, said, advice)
     else:
         yield Finding("memory", OK, said)
+
+
+def _available() -> float | None:
+    try:
+        lines = Path("/proc/meminfo").read_text().splitlines()
+    except OSError:
+        return None
+    return next((1024.0 * int(x.split()[1]) for x in lines if x.startswith("MemAvailable")), None)
 
 
 def memory_limit(folder: Path) -> float | None:
