@@ -2,6 +2,7 @@
 
 import json
 import textwrap
+from decimal import Decimal
 from typing import Any, NamedTuple
 
 from sweep.datasets.problems import on_one_line
@@ -61,6 +62,5 @@ def toml(value: Any) -> str:
         # As JSON, but for one character that only TOML does not allow.
         return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
     if isinstance(value, float) and value and abs(value) < 1e-3:
-        mantissa, exponent = f"{value:e}".split("e")
-        return f"{float(mantissa):g}e{int(exponent)}"
+        return f"{Decimal(repr(value)).normalize():e}"
     return str(value).lower() if isinstance(value, bool) else str(value)

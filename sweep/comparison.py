@@ -18,10 +18,8 @@ from sweep.difference import Outcome
 from sweep.entries import did_you_mean
 from sweep.errors import SweepError, UsageError
 from sweep.results import Study, load
+from sweep.stairs import stairs
 from sweep.store import Location
-
-TEMPLATE = "plotly_white"
-DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
 
 AXES = {
     "trials": "trials that have ended",
@@ -74,18 +72,10 @@ class Comparison:
             raise UsageError(
                 f"axis = {axis!r}: must be one of {', '.join(known)}{did_you_mean(axis, known)}"
             )
-        figure = go.Figure()
-        of_axis = self.curves[self.curves["axis"] == axis]
-        for i, (name, curve) in enumerate(of_axis.groupby("study", sort=False)):
-            line = {"dash": DASHES[i % len(DASHES)], "shape": "hv"}
-            figure.add_scatter(x=curve["x"], y=curve["best"], name=str(name), line=line)
-        return figure.update_layout(
-            template=TEMPLATE,
-            title=f"Best {self.metric} so far",
-            xaxis={"title": AXES[axis]},
-            yaxis_title=self.metric,
-            showlegend=True,
-        )
+        of_axis = self.curves[self.curves["axis"] == axis].groupby("study", sort=False)
+        curves = [(str(name), curve["x"], curve["best"]) for name, curve in of_axis]
+        title = f"Best {self.metric} so far"
+        return stairs(curves, title=title, x=AXES[axis], y=self.metric)
 
 
 def compare(

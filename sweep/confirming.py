@@ -11,7 +11,7 @@ from sweep.dispatch import Dispatch
 from sweep.errors import StudyFailed, StudyFileError, UsageError
 from sweep.leaders import Question
 from sweep.loop import Ended, Ready
-from sweep.model import is_sound, model_file
+from sweep.model import is_sound, model_file, remove_models
 from sweep.orchestrator import StartBackend, heartbeat
 from sweep.question import check_code
 from sweep.racing import Parts, Progress, Racing
@@ -105,8 +105,8 @@ def confirm(
 
 
 def _begin(store: Store, lease: Lease, number: int, question: Question) -> None:
-    for file in leaders.folder_of(store.place, lease.name, number).glob("trial-*.npz"):
-        file.unlink()  # of a study of this name that was deleted
+    # Those of a study of this name that was deleted.
+    remove_models(leaders.folder_of(store.place, lease.name, number))
     store.begin_confirmation(lease, number, question.to_json(), version("sweep"))
 
 

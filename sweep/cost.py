@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from sweep.spec import EDITION
-from trainer import EMBEDDINGS, Dataset, TrainConfig, summary
+from trainer import EMBEDDINGS, Dataset, Summary, TrainConfig, summary
 
 
 class Embedded:
@@ -214,5 +214,5 @@ MEASURES: dict[str, Callable[[TrainConfig, Shape], float]] = {
 """What is known of a configuration before it is trained."""
 
 
-def _summary(config: TrainConfig, shape: Shape) -> Any:
+def _summary(config: TrainConfig, shape: Shape) -> Summary:
     return summary(config, shape.inputs(config), shape.n_outputs, shape.train_rows)

@@ -13,7 +13,7 @@ from sweep import overview, verdict
 from sweep.backends import Report, Segment
 from sweep.cost import Shape, predicted_cost
 from sweep.decisions import decisions
-from sweep.rows import Key, decided_row, key, record_of, report_of
+from sweep.rows import Key, begun_row, decided_row, key, record_of, report_of
 from sweep.space import active, distributions, trial_config, widened
 from sweep.spec import StudySpec, direction
 from sweep.steps import Await, Begin, Close, Command, Decide, Reply, Trial, Turn
@@ -257,7 +257,8 @@ def course(
         match step:
             case Begin():
                 answers.begin(step.trial)
-                rows[step.trial.number] = _begun(step)
+                began = {"epochs": 0, "began": step.virtual_time}
+                rows[step.trial.number] = begun_row(step.trial) | began
             case Await():
                 reply = report = answers.report(step.segment)
                 trained = _end(step.segment, report) - step.segment.start
@@ -281,12 +282,6 @@ def course(
                             "best": nan if best is None else overview.first_value(best),
                         }
                     )
-
-
-def _begun(step: Begin) -> Row:
-    names = ("number", "params", "seed", "predicted_cost")
-    row: Row = {name: getattr(step.trial, name) for name in names}
-    return row | {"state": "running", "epochs": 0, "began": step.virtual_time}
 
 
 def _beats(spec: StudySpec, row: Row, other: Row) -> bool:

@@ -1,7 +1,6 @@
 """What became of each training of a study: the trainer's verdict, from the record alone."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
 
 import numpy as np
 
@@ -44,7 +43,7 @@ def diagnoses(
         yield {"trial": trial[start], "replicate": replicate[start], **found[start]}
 
 
-def _losses(spec: StudySpec, trials: Sequence[Row], numbers: np.ndarray) -> Any:
+def _losses(spec: StudySpec, trials: Sequence[Row], numbers: np.ndarray) -> np.ndarray:
     """What each of these trials was trained by."""
     assert isinstance(spec.space, SpaceSpec)
     constant = extremes(spec.space.loss)[0]

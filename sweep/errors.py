@@ -50,6 +50,11 @@ class StudyFailed(SweepError):
     exit_code = 1
 
 
+def first_line(error: Exception) -> str:
+    """What an error of a library says, in one line; its type if it says nothing."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
+
+
 def gist(error: str) -> str:
     """The line of an error that says most, a traceback's last, fit for a terminal."""
     plain = "".join(c if c.isprintable() or c == "\n" else " " for c in error)

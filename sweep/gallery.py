@@ -10,7 +10,7 @@ import plotly.graph_objects as go
 from plotly import io
 from plotly.offline import get_plotlyjs
 
-from sweep.errors import UsageError
+from sweep.errors import UsageError, first_line
 
 SCRIPT = "plotly.min.js"
 """The library that the pages of a folder share."""
@@ -81,7 +81,7 @@ def write_pictures(figures: Mapping[Path, go.Figure]) -> Iterator[Path]:
             scale=2,
         )
     except RuntimeError as error:  # no browser, or one that does not start
-        raise UsageError(f"{NEEDED}: {str(error).strip().splitlines()[0]}") from None
+        raise UsageError(f"{NEEDED}: {first_line(error)}") from None
     yield from figures
 
 

@@ -16,6 +16,7 @@ from sweep.rows import (
     Attempt,
     Key,
     attempt_row,
+    begun_row,
     decided_row,
     epoch_row,
     key,
@@ -139,17 +140,8 @@ class Journal:
         """A trial began; its proposal took so many seconds."""
         trial = step.trial
         if self._note("begin", step.step, trial.number, step.virtual_time):
-            self._batch.started.append(
-                {
-                    "number": trial.number,
-                    "params": trial.params,
-                    "state": "running",
-                    "seed": trial.seed,
-                    "predicted_cost": trial.predicted_cost,
-                    "asking": asking,
-                    "datetime_start": self._batch.events[-1]["time"],
-                }
-            )
+            times = {"asking": asking, "datetime_start": self._batch.events[-1]["time"]}
+            self._batch.started.append(begun_row(trial) | times)
 
     def promote(self, step: Promote) -> None:
         """A paused trial goes on."""

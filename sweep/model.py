@@ -234,6 +234,13 @@ def model_file(folder: Path, trial: int) -> Path:
     return folder / f"trial-{trial:05d}.npz"
 
 
+def remove_models(folder: Path, but: Path | None = None) -> None:
+    """Remove the models of all trials whose files are in a folder, but for one of them."""
+    for file in folder.glob("trial-*.npz"):
+        if file != but:
+            file.unlink()
+
+
 def is_sound(file: Path) -> bool:
     """Whether there is a model in a file, whole and of this release."""
     try:

@@ -228,7 +228,7 @@ def _neighbours(spec: StudySpec, rows: Sequence[Row]) -> Squares:
     return float(sum((values[i] - values[j]) ** 2 / 2 for i, j in pairs)), len(pairs)
 
 
-def _distances(spec: StudySpec, rows: Sequence[Row]) -> Any:
+def _distances(spec: StudySpec, rows: Sequence[Row]) -> np.ndarray:
     """Between trials (trials, trials): the mean difference of their parameters as parts of their
     ranges, 1 for another choice or one that the other has not (Gower 1971)."""
     entries = parameters(spec.space)

@@ -18,10 +18,11 @@ from sweep.dispatch import Dispatch
 from sweep.errors import StoreError, StudyFailed, StudyLocked
 from sweep.journal import Journal
 from sweep.loop import Ended, Event, Loop, Notice, Opened, Ready
+from sweep.model import remove_models
 from sweep.overview import ended_of
 from sweep.question import check, check_code, is_done, same_question
 from sweep.spec import StudySpec
-from sweep.store import Batch, Lease, Store, artifacts
+from sweep.store import Batch, Lease, Row, Store, artifacts
 from sweep.warm import warm_start
 from sweep.winner import Winner
 from trainer import Dataset
@@ -66,13 +67,7 @@ def run(
     final: dict[str, Any] = {"state": "stopped"}
     try:
         with heartbeat(store, lease):
-            if known is not None and known["state"] == "failed":
-                store.clear(lease)
-            if not (recorded := store.count_trials(lease.study)):
-                begun = {"spec": studyfile.to_json(spec), "data_fingerprint": data_fingerprint}
-                store.write(lease, Batch(), **begun)
-            elif known is not None and known["spec"]["data"]["source"] != spec.data.source:
-                store.write(lease, Batch(), spec=studyfile.to_json(spec))  # they were moved
+            recorded = _open(spec, store, lease, known, data_fingerprint)
             yield Opened(spec, recorded, ended_of(store.outcomes(lease.study)))
             yield from map(Notice, notes)
             with start_backend(tuple(dataset.without_test() for dataset, _ in parts)) as backend:
@@ -96,6 +91,20 @@ def _load(spec: StudySpec) -> datasets.Loaded:
     return loaded
 
 
+def _open(
+    spec: StudySpec, store: Store, lease: Lease, known: Row | None, data_fingerprint: str
+) -> int:
+    """Have the record say what is asked, and of which rows; how many trials it has."""
+    if known is not None and known["state"] == "failed":
+        store.clear(lease)
+    if not (recorded := store.count_trials(lease.study)):
+        begun = {"spec": studyfile.to_json(spec), "data_fingerprint": data_fingerprint}
+        store.write(lease, Batch(), **begun)
+    elif known is not None and known["spec"]["data"]["source"] != spec.data.source:
+        store.write(lease, Batch(), spec=studyfile.to_json(spec))  # they were moved
+    return recorded
+
+
 def _carry_out(
     spec: StudySpec,
     store: Store,
@@ -114,7 +123,7 @@ def _carry_out(
         while True:
             winner = Winner(spec, *data, dispatch, folder)
             if not journal.proposed:  # those of an earlier study whose store was deleted
-                winner.remove_models()
+                remove_models(folder)
                 checkpoints.clear()
             control = Control(store, lease, journal, dispatch, spec)
             warm = warm_start(spec, store, lease, journal)

@@ -8,15 +8,16 @@ from typing import Any
 
 from sweep import datasets, pruners, space, studyfile
 from sweep.cost import Shape, flops, parameters
-from sweep.datasets import Preprocessing, files, splits
+from sweep.datasets import files, splits
+from sweep.datasets.targets import Target
 from sweep.dataspec import SOURCES, DataSpec
 from sweep.decisions import decisions
 from sweep.errors import StudyNotFound
 from sweep.question import in_its_edition
 from sweep.spec import StudySpec
-from sweep.steps import Begin, Params, Trial
+from sweep.steps import Begin, Trial
 from sweep.store import Store, locate
-from sweep.warm import trials_of
+from sweep.warm import Known, trials_of
 from trainer import Dataset, TrainConfig
 
 SUGGESTIONS = 5
@@ -28,9 +29,6 @@ WORKER = 150_000_000
 
 VECTORS = 6
 """As long as the parameters: they, their gradient, two moments, and states that come and go."""
-
-HALVING = ("successive_halving", "promotion", "hyperband")
-"""The pruners that let a fixed share of the trials go on at each rung."""
 
 Bracket = tuple[int, ...]
 
@@ -104,7 +102,7 @@ def plan(spec: StudySpec, store: str | None = None) -> Plan:
     brackets = _brackets(spec)
     return Plan(
         spec=spec,
-        found=dict(_found(spec.data, *parts[0])),
+        found=dict(_found(spec.data, parts[0][1].target)),
         notes=notes,
         shape=shape,
         rungs=brackets,
@@ -127,11 +125,8 @@ def _as_it_would_run(spec: StudySpec, store: str | None) -> StudySpec:
         return spec
 
 
-def _found(
-    data: DataSpec, dataset: Dataset, preprocessing: Preprocessing
-) -> Iterator[tuple[str, str]]:
+def _found(data: DataSpec, target: Target) -> Iterator[tuple[str, str]]:
     """What was found from the rows for keys of [data] that have no value."""
-    target = preprocessing.target
     yield "data.task", target.task
     yield "data.split", splits.way_of(data, target.classes is not None)
     if target.task == "regression":
@@ -156,7 +151,7 @@ def _least(spec: StudySpec, brackets: tuple[Bracket, ...]) -> float:
     search = spec.search
     if search.pruner == "none":
         return 1.0
-    if search.pruner not in HALVING:
+    if search.pruner not in pruners.HALVING:
         return 0.0
     if search.pruner != "hyperband":
         return _epochs(brackets[0], search.reduction_factor) / spec.train.epochs
@@ -172,7 +167,7 @@ def _epochs(rungs: Bracket, factor: int) -> float:
 
 def _first(spec: StudySpec, shape: Shape, store: str | None) -> tuple[Trial, ...]:
     """The trials that begin before any has ended."""
-    warm: list[tuple[Params, list[float]]] = []
+    warm: Known = []
     if (other := spec.search.warm_start) is not None:
         with Store(locate(store), read_only=True) as record:
             warm = [(row["params"], row["values"]) for row in trials_of(spec, other, record)]
@@ -188,7 +183,7 @@ def _draw(spec: StudySpec, shape: Shape) -> list[Trial]:
     return list(_begun(spec.model_copy(update={"search": search}), shape, SAMPLE, []))
 
 
-def _begun(spec: StudySpec, shape: Shape, at_once: int, warm: Any) -> Any:
+def _begun(spec: StudySpec, shape: Shape, at_once: int, warm: Known) -> Iterator[Trial]:
     search = spec.search.model_copy(update={"workers": max(at_once, spec.search.workers)})
     steps = decisions(spec.model_copy(update={"search": search}), shape, {}, warm)
     return islice((step.trial for step in steps if isinstance(step, Begin)), at_once)

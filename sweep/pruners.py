@@ -13,7 +13,10 @@ from statistics import fmean
 from typing import Protocol
 from zlib import crc32
 
-from sweep.spec import StudySpec, direction
+from sweep.spec import StudySpec, cost_sign
+
+HALVING = ("successive_halving", "promotion", "hyperband")
+"""The pruners that let the best share of the trials go on, by their order at a rung."""
 
 STARTUP_TRIALS = 5
 """Complete trials before a percentile is worth comparing with; Optuna's default."""
@@ -75,7 +78,7 @@ class Never:
 
     def __init__(self, spec: StudySpec) -> None:
         self._spec = spec
-        self._sign = -1.0 if direction(spec.objectives[0]) == "maximize" else 1.0
+        self._sign = cost_sign(spec.objectives[0])
 
     def rungs(self, number: int) -> tuple[int, ...]:
         return rungs(self._spec, number)

@@ -9,14 +9,14 @@ from typing import Any
 from sweep.backends import Segment
 from sweep.datasets import Preprocessing
 from sweep.dispatch import AHEAD, Dispatch, Tick
-from sweep.errors import StoreError, StudyFailed, SweepError, gist
+from sweep.errors import StudyFailed, SweepError, gist
 from sweep.leaders import Question
-from sweep.model import Model, is_sound, model_file
+from sweep.model import Model, is_sound, model_file, remove_models
 from sweep.race import Race
 from sweep.retrainings import Retrainings
 from sweep.spec import StudySpec
 from sweep.store import Row
-from sweep.winner import tested, train_again
+from sweep.winner import saved, tested, train_again
 from trainer import Dataset, TrainState
 
 Parts = list[tuple[Dataset, Preprocessing]]
@@ -173,9 +173,7 @@ class Racing:
         if not is_sound(file):
             state = yield from self.heed(train_again(segment, self.dispatch), race)
             self.save(segment, state)
-        for other in self.folder.glob("trial-*.npz"):
-            if other != file:
-                other.unlink()
+        remove_models(self.folder, but=file)
         dataset = self.parts[segment.fold][0]
         if dataset.test is None:
             return result
@@ -184,9 +182,4 @@ class Racing:
 
     def save(self, segment: Segment, state: TrainState) -> None:
         preprocessing = self.parts[segment.fold][1]
-        model = Model(segment.config, state.parameters, preprocessing, state.embedding)
-        file = model_file(self.folder, segment.trial)
-        try:
-            model.save(file)
-        except OSError as error:
-            raise StoreError(f"cannot write the model file {file}: {error.strerror}") from error
+        saved(model_file(self.folder, segment.trial), segment.config, state, preprocessing)

@@ -3,13 +3,13 @@
 import copy
 from collections.abc import Iterator, Sequence
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any
 
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
 from sweep.space import actives, distributions, widened
-from sweep.spec import StudySpec
+from sweep.spec import Direction, StudySpec
 from sweep.store import Row
 
 STATES = {
@@ -20,8 +20,6 @@ STATES = {
     "failed": "FAIL",
 }
 """Our trial states and Optuna's names for them, which the tables use."""
-
-Direction = Literal["minimize", "maximize"]
 
 Measured = tuple[TrialState, list[float] | None, dict[int, float]]
 """The state of a trial, its values, and its intermediate values by epoch."""

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from functools import wraps
 from pathlib import Path
-from typing import Any, Literal, Self, TypeVar
+from typing import Any, Self, TypeVar
 
 import optuna
 import pandas as pd
@@ -21,7 +21,7 @@ from sweep.ledger import Ledger, ledger
 from sweep.overview import complete, counts_of, diverged_of, place, spent_budget, state_of, told
 from sweep.question import edited
 from sweep.rebuilt import STATES, rebuilt
-from sweep.spec import StudySpec, direction
+from sweep.spec import Direction, StudySpec, direction
 from sweep.store import Location, Row, Store
 
 R = TypeVar("R", bound="Recorded")
@@ -81,7 +81,7 @@ class Recorded:
         return {"the study's data": self.spec.data.source, "the store": str(self.place)}
 
     @property
-    def direction(self) -> Literal["minimize", "maximize"]:
+    def direction(self) -> Direction:
         """Whether the first objective is to `maximize` or to `minimize`."""
         return direction(self.spec.objectives[0])
 

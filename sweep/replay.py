@@ -17,13 +17,11 @@ from sweep.errors import SweepError, UsageError
 from sweep.journal import COMMANDS, command
 from sweep.recorded import Recorded
 from sweep.spec import StudySpec
+from sweep.stairs import stairs
 from sweep.steps import Command
 from sweep.store import Row
 from sweep.surrogate import Error
 from sweep.warm import Known
-
-TEMPLATE = "plotly_white"
-DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
 
 KEYS = (
     *("sampler", "pruner", "workers", "trials", "seed", "reduction_factor", "min_epochs"),
@@ -269,21 +267,17 @@ def title(changes: Mapping[str, Any]) -> str:
 def figure(
     study: str, spec: StudySpec, curves: Sequence[tuple[str, pd.DataFrame]], best: float | None
 ) -> go.Figure:
-    """The best values so far over the seconds of training, told apart by their dashes."""
-    found = go.Figure()
-    for i, (name, curve) in enumerate(curves):
-        known = curve.dropna(subset="best")
-        line = {"dash": DASHES[i % len(DASHES)], "shape": "hv"}
-        found.add_scatter(x=known["cpu_seconds"], y=known["best"], name=name, line=line)
+    """The best values so far over the seconds of training."""
+    known = [(name, curve.dropna(subset="best")) for name, curve in curves]
+    found = stairs(
+        [(name, curve["cpu_seconds"], curve["best"]) for name, curve in known],
+        title=f"What {study} would have come to",
+        x="seconds of training on one CPU",
+        y=f"best {spec.objectives[0]} so far",
+    )
     if best is not None:
         found.add_hline(y=best, line={"color": "#888", "width": 1}, annotation_text="recorded best")
-    return found.update_layout(
-        template=TEMPLATE,
-        title=f"What {study} would have come to",
-        xaxis={"title": "seconds of training on one CPU"},
-        yaxis_title=f"best {spec.objectives[0]} so far",
-        showlegend=True,
-    )
+    return found
 
 
 def _said(value: float | None) -> str:

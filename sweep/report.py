@@ -210,7 +210,7 @@ def _machines(study: Study) -> Iterator[str]:
         ("release of sweep", study._row()["version"]),
         ("edition of the rules", study.spec.edition),
     ]
-    if ledger.share is not None:
+    if ledger.cpu_seconds:
         rows.append(
             ("CPU time", f"{ledger.cpu_seconds:.4g} s, of which {ledger.share:.0%} trained")
         )

@@ -13,7 +13,7 @@ from sweep.dispatch import may_end_otherwise
 from sweep.leaders import Key, key_of, score_of
 from sweep.orchestrator import limits_of
 from sweep.race import Score
-from sweep.rows import Attempt
+from sweep.rows import Attempt, time_of
 from sweep.spec import StudySpec
 from sweep.store import Batch, Lease, Row, Store
 
@@ -91,7 +91,7 @@ class Retrainings:
             "node": report.node,
             "worker": report.worker,
             "platform": None if report.platform is None else json.loads(report.platform),
-            "datetime_start": _time(report.started),
+            "datetime_start": time_of(report.started),
             "datetime_complete": datetime.now(UTC),
         }
 
@@ -109,7 +109,3 @@ class Retrainings:
         names = (self._spec.objectives[0], *self._spec.search.constraints)
         value, *measures = verdict.measures(names, config, self._shape, known)
         return "finished", Score(value, tuple(measures))
-
-
-def _time(seconds: float | None) -> datetime | None:
-    return None if seconds is None else datetime.fromtimestamp(seconds, UTC)

@@ -7,7 +7,7 @@ from math import fsum, isfinite, nan
 from typing import Any
 
 from sweep.backends import Beat, Report, Segment
-from sweep.steps import Decide
+from sweep.steps import Decide, Trial
 from sweep.store import Row
 from trainer import EpochRecord
 
@@ -56,12 +56,12 @@ def attempt_row(segment: Segment, attempt: Attempt, platform: int | None) -> Row
         "worker": report.worker,
         "node": report.node,
         "platform": platform,
-        "queued": _time(attempt.queued),
-        "sent": _time(attempt.sent),
-        "started": _time(report.started),
-        "loaded": _time(report.loaded),
-        "finished": _time(report.finished),
-        "received": _time(attempt.received),
+        "queued": time_of(attempt.queued),
+        "sent": time_of(attempt.sent),
+        "started": time_of(report.started),
+        "loaded": time_of(report.loaded),
+        "finished": time_of(report.finished),
+        "received": time_of(attempt.received),
         "training": fsum(record.seconds for record in report.records),
         "metrics": {name: _finite(value) for name, value in report.metrics} or None,
         "cause": report.outcome,
@@ -79,6 +79,17 @@ def report_of(row: Row, records: tuple[EpochRecord, ...]) -> Report:
         node=row["node"],
         metrics=tuple((name, _number(value)) for name, value in (row["metrics"] or {}).items()),
     )
+
+
+def begun_row(trial: Trial) -> Row:
+    """What a trial is when it begins."""
+    return {
+        "number": trial.number,
+        "params": trial.params,
+        "state": "running",
+        "seed": trial.seed,
+        "predicted_cost": trial.predicted_cost,
+    }
 
 
 def decided_row(step: Decide, state: str, seconds: float, attempts: int) -> Row:
@@ -133,5 +144,6 @@ def _number(value: float | None) -> float:
     return nan if value is None else value
 
 
-def _time(seconds: float | None) -> datetime | None:
+def time_of(seconds: float | None) -> datetime | None:
+    """Seconds since 1970 as the record has them."""
     return None if seconds is None else datetime.fromtimestamp(seconds, UTC)

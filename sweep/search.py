@@ -11,7 +11,7 @@ from sweep.errors import StudyChanged
 from sweep.past import Params, Past
 from sweep.samplers import COMPLETE_ONLY, REMEMBERS, SAMPLERS, Model
 from sweep.space import Space, configuration, distributions, is_constant, parameters
-from sweep.spec import StudySpec, direction
+from sweep.spec import StudySpec, cost_sign
 from sweep.tpe import TPE
 
 
@@ -35,7 +35,7 @@ class History:
         self._seen: set[Hashable] = set()
         self._model: Model | TPE | None = None
         self._points: deque[tuple[Any, ...]] = deque()
-        self._signs = [-1.0 if direction(name) == "maximize" else 1.0 for name in spec.objectives]
+        self._signs = [cost_sign(name) for name in spec.objectives]
         self._worst: tuple[float, ...] | None = None
 
     def add(self, params: Mapping[str, Any], values: Sequence[float]) -> None:

@@ -12,7 +12,7 @@ import pandas as pd
 import pyarrow as pa
 from pyarrow import parquet
 
-from sweep.errors import UsageError
+from sweep.errors import UsageError, first_line
 
 Write = Callable[[pd.DataFrame], None]
 
@@ -76,7 +76,7 @@ def _parquet_file(path: Path) -> Iterator[Write]:
             rows = pa.Table.from_pandas(table, schema, preserve_index=False)
         except pa.ArrowException as error:
             raise UsageError(
-                f"a column has values of several types ({str(error).splitlines()[0]}): write .csv"
+                f"a column has values of several types ({first_line(error)}): write .csv"
             ) from None
         if writer is None:
             writer = parquet.ParquetWriter(path, rows.schema)

@@ -23,7 +23,7 @@ from sweep.conditions import DECISIVE, has_effect
 from sweep.entries import FreeEntry, Range, did_you_mean, extremes
 from sweep.errors import StudyFileError, UsageError
 from sweep.spacespec import SpaceSpec, entries
-from sweep.spec import StudySpec, unsuited
+from sweep.spec import StudySpec, further, unsuited
 from trainer import METRICS, Dataset, TrainConfig, check_defined, check_fit, check_metric
 
 Params = Mapping[str, Any]
@@ -113,7 +113,7 @@ def active(space: Space, params: Params) -> dict[str, Any]:
 def actives(space: Space, trials: Iterable[Params]) -> Iterator[dict[str, Any]]:
     """What `active` gives of each trial, for many at once."""
     for params, used in _used(space, trials):
-        yield {name: _plain(params[name]) for name in params if name in used}
+        yield {name: plain(params[name]) for name in params if name in used}
 
 
 def _used(space: Space, trials: Iterable[Params]) -> Iterator[tuple[Params, dict[str, Any]]]:
@@ -190,10 +190,7 @@ def check_data(spec: StudySpec, dataset: Dataset) -> None:
 
 def _check_metrics(spec: StudySpec, dataset: Dataset) -> None:
     """Those that are NaN on the validation or test rows would fail every trial, or the winner."""
-    named = [("train.metric", spec.train.metric)]
-    named += [("search.objectives", name) for name in spec.search.objectives]
-    named += [("search.constraints", name) for name in spec.search.constraints]
-    for key, name in named:
+    for key, name in [("train.metric", spec.train.metric), *further(spec.search)]:
         try:
             if name in METRICS:
                 check_metric(name, dataset)
@@ -318,12 +315,13 @@ def _distribution(entry: Any) -> BaseDistribution:
 def _value(name: str, entry: Any, params: Params) -> Any:
     """The value of a parameter in a trial; a constant's is the study's."""
     if name in params:
-        return _plain(params[name])
+        return plain(params[name])
     value, *others = set(extremes(entry))
     if others:
         raise ValueError(f"the parameter {name} is missing; there are {', '.join(params)}")
     return value
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
+    """A value of NumPy's as Python's own."""
     return value.item() if isinstance(value, np.generic) else value

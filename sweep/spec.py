@@ -197,9 +197,17 @@ class StudySpec(Table):
         return self.data.known_task
 
 
-def direction(name: str) -> Literal["maximize", "minimize"]:
+Direction = Literal["maximize", "minimize"]
+
+
+def direction(name: str) -> Direction:
     """Whether an objective is to "maximize" or to "minimize"."""
     return "minimize" if name in MEASURES else METRICS[name].direction
+
+
+def cost_sign(name: str) -> float:
+    """What makes a cost of an objective's value: -1.0 if it is to be maximized, else 1.0."""
+    return -1.0 if direction(name) == "maximize" else 1.0
 
 
 def _across_tables(spec: StudySpec) -> Iterator[str]:
@@ -250,7 +258,7 @@ def _search(spec: StudySpec) -> Iterator[str]:
         yield from _without_end(spec)
 
 
-def _further(search: SearchSpec) -> list[tuple[str, str]]:
+def further(search: SearchSpec) -> list[tuple[str, str]]:
     """The names of objectives and constraints, each after its key."""
     named = [("search.objectives", name) for name in search.objectives]
     return named + [("search.constraints", name) for name in search.constraints]
@@ -277,7 +285,7 @@ def unsuited(spec: StudySpec, task: str | None) -> Iterator[str]:
     # Nothing but its metric is measured of what a user's own trainer makes.
     own = spec.train.function is not None
     known = (spec.train.metric,) if own else (*metrics, *MEASURES)
-    for key, name in _further(spec.search):
+    for key, name in further(spec.search):
         if name not in known:
             yield f'{key} = "{name}": must be one of {", ".join(known)}'
     losses = extremes(spec.space.loss) if isinstance(spec.space, SpaceSpec) else ()
@@ -296,7 +304,7 @@ def _training(spec: StudySpec) -> Iterator[str]:
         yield "space: is missing; name the parameters that train.function takes"
     yield from unsuited(spec, spec.task)
     if isinstance(spec.space, SpaceSpec):
-        metrics = [("train.metric", spec.train.metric), *_further(spec.search)]
+        metrics = [("train.metric", spec.train.metric), *further(spec.search)]
         yield from _together(spec.space, [each for each in metrics if each[1] in METRICS])
 
 

@@ -14,7 +14,7 @@ from sweep import overview
 from sweep.errors import UsageError
 from sweep.recorded import Recorded
 from sweep.replay import Replay, asked, figure, record_of, rerun, title
-from sweep.spec import direction
+from sweep.spec import cost_sign
 from sweep.surrogate import Error
 
 LEAD = 0.9
@@ -120,8 +120,8 @@ def _measured(replay: Replay, name: str) -> float:
 
 def _reached(replay: Replay, goal: float) -> float:
     """CPU seconds until a value at least as good; infinite if there was none."""
-    sign = 1 if direction(replay.spec.objectives[0]) == "maximize" else -1
-    good = replay.curve[sign * replay.curve["best"] >= sign * goal]
+    sign = cost_sign(replay.spec.objectives[0])
+    good = replay.curve[sign * replay.curve["best"] <= sign * goal]
     return float(good["cpu_seconds"].iloc[0]) if len(good) else inf
 
 

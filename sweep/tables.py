@@ -11,7 +11,7 @@ from sweep.errors import gist
 from sweep.overview import ENDED, REFUSED, Overview, complete, place
 from sweep.rebuilt import STATES
 from sweep.space import actives, distributions
-from sweep.spec import StudySpec, direction
+from sweep.spec import StudySpec, cost_sign
 from sweep.store import Columns, Row
 
 TIME = "datetime64[us, UTC]"
@@ -267,7 +267,7 @@ def pareto(spec: StudySpec, rows: list[Row]) -> list[Row]:
     ]
     if not complete:
         return []
-    signs = [-1.0 if direction(name) == "maximize" else 1.0 for name in spec.objectives]
+    signs = [cost_sign(name) for name in spec.objectives]
     costs = np.array([row["values"] or [row["value"]] for row in complete]) * signs
     beaten = [
         bool(((costs <= cost).all(axis=1) & (costs < cost).any(axis=1)).any()) for cost in costs

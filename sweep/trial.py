@@ -14,6 +14,7 @@ from sweep.recorded import Recorded
 from sweep.retrain import retrain
 from sweep.space import train_config
 from sweep.store import Row
+from sweep.words import brief
 from trainer import Diagnosis, EpochRecord, TrainConfig, diagnose
 from trainer.archive import ArchiveError
 
@@ -50,7 +51,7 @@ class Trial:
 
     def __repr__(self) -> str:
         said = ", ".join([self._ended, *(f"{name} {text}" for name, text in self._scores)])
-        params = ", ".join(f"{name}={_short(value)}" for name, value in self.params.items())
+        params = ", ".join(f"{name}={brief(value)}" for name, value in self.params.items())
         return f"<Trial {self.number} of {self.study.name!r}: {said}; {params}>"
 
     def _repr_html_(self) -> str:
@@ -59,7 +60,7 @@ class Trial:
             ("state", self._ended),
             *self._scores,
             *((f"breaks {name}", f"by {by:.4g}") for name, by in self.violations.items()),
-            *((name, _short(value)) for name, value in self.params.items()),
+            *((name, brief(value)) for name, value in self.params.items()),
             ("epochs", str(self.row["epochs"])),
         ]
         if self.seconds is not None:
@@ -161,7 +162,3 @@ class Trial:
                 f"trial {self.number} is {self.state} without an epoch: there is {what}; "
                 "study.trials says which have epochs"
             )
-
-
-def _short(value: object) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else str(value)

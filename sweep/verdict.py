@@ -7,7 +7,7 @@ from typing import Any
 
 from sweep.backends import Report, Segment
 from sweep.cost import MEASURES, Shape
-from sweep.spec import StudySpec, direction
+from sweep.spec import StudySpec, cost_sign
 from sweep.steps import Decide, Trial
 from trainer import TrainConfig, kept
 
@@ -86,7 +86,6 @@ def _final(
     spec: StudySpec, shape: Shape, trial: Trial, known: Mapping[str, float]
 ) -> dict[str, Any]:
     """Objectives and constraints of a complete trial."""
-
     constraints = spec.search.constraints
     amounts = measures(tuple(constraints), trial.config, shape, known)
     pairs = zip(constraints.values(), amounts, strict=True)
@@ -117,8 +116,7 @@ def rank(
     Those that break fewer constraints come first, and of equals the one begun first.
     """
     costs = tuple(
-        -value if direction(name) == "maximize" else value
-        for name, value in zip(spec.objectives, values, strict=True)
+        cost_sign(name) * value for name, value in zip(spec.objectives, values, strict=True)
     )
     return sum(violation > 0 for violation in violations), costs, number
 

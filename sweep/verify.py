@@ -14,8 +14,8 @@ from sweep.errors import StudyChanged, SweepError
 from sweep.fingerprint import TRIALS
 from sweep.journal import Journal
 from sweep.question import check_code
-from sweep.rows import MEASURES, decided_row
-from sweep.steps import Await, Begin, Decide, Full, Promote, Reply, Step, Trial, Turn
+from sweep.rows import MEASURES, begun_row, decided_row
+from sweep.steps import Await, Begin, Decide, Full, Promote, Reply, Step, Turn
 from sweep.store import Lease, Row, Store
 from sweep.verdict import may_stop
 from sweep.warm import warm_start
@@ -38,10 +38,6 @@ class Trained:
     epochs: int
     differences: tuple[str, ...]
     """What came out otherwise than recorded, to the last bit; empty if nothing did."""
-
-
-SINCE_ITS_BEGINNING = ("number", "params", "seed", "predicted_cost")
-"""The columns of a trial that nothing changes after it has begun."""
 
 
 class Differs(SweepError):
@@ -98,7 +94,8 @@ def _decide_again(
                 case Begin():
                     _check_params(journal, step)
                     journal.begin(step, 0.0)
-                    final[step.trial.number] = _begun(step.trial)
+                    begun = begun_row(step.trial) | {"epochs": 0}
+                    final[step.trial.number] = dict.fromkeys(TRIALS) | begun
                 case Promote():
                     journal.promote(step)
                     final[step.last.trial.number] |= decided_row(step.last, "running", 0.0, 0)
@@ -143,12 +140,6 @@ def _check_params(journal: Journal, step: Begin) -> None:
     recorded = journal.proposed.get(number)
     if params != recorded:
         raise StudyChanged(f"trial {number} is recorded with {recorded}, but has {params} now")
-
-
-def _begun(trial: Trial) -> Row:
-    """What a trial's row says when it has just begun."""
-    row: Row = dict.fromkeys(TRIALS) | {name: getattr(trial, name) for name in SINCE_ITS_BEGINNING}
-    return row | {"state": "running", "epochs": 0}
 
 
 def _check_trial(recorded: Row, decided: Row | None) -> None:

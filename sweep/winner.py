@@ -1,7 +1,7 @@
 """The model of a study's best trial: kept as the study runs, tested when it is complete."""
 
 from collections.abc import Generator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,7 +13,7 @@ from sweep.bootstrap import draws, interval
 from sweep.datasets import Preprocessing
 from sweep.dispatch import ATTEMPTS, Dispatch, Tick
 from sweep.errors import StoreError, SweepError
-from sweep.model import Model, model_file
+from sweep.model import Model, model_file, remove_models
 from sweep.spec import StudySpec
 from sweep.steps import Decide, Trial
 from trainer import Dataset, TrainState
@@ -29,20 +29,19 @@ class Winner:
     preprocessing: Preprocessing
     dispatch: Dispatch
     folder: Path
-    best: Decide | None = field(default=None)
+    best: Decide | None = None
 
-    def see(self, step: Decide) -> bool:
-        """Whether a trial that has ended is the best so far; then its model is kept."""
+    def see(self, step: Decide) -> None:
+        """Keep the model of a trial that has ended if it is the best so far."""
         if step.state != "complete":
-            return False
+            return
         if self.best is not None and not self._beats(step, self.best):
-            return False
+            return
         self.best = step
         first = next((s for s in step.segments if s.replicate == 0), None)
         state = None if first is None else self.dispatch.state(first)
         if isinstance(state, TrainState):
             self._save(step.trial, state)
-        return True
 
     def _beats(self, step: Decide, other: Decide) -> bool:
         return verdict.place(self.spec, step) < verdict.place(self.spec, other)
@@ -62,7 +61,7 @@ class Winner:
             model = Model.load(model_file(self.folder, trial.number))
         except (OSError, ArchiveError):
             model = self._save(trial, (yield from self._train_again(trial)))
-        self.remove_models(but=trial)
+        remove_models(self.folder, but=model_file(self.folder, trial.number))
         if self.dataset.test is None:
             return {"best": trial.number}
         found = tested(model, self.dataset, self.spec.search.seed)
@@ -73,26 +72,24 @@ class Winner:
             "test_high": found.high,
         }
 
-    def remove_models(self, but: Trial | None = None) -> None:
-        """Remove the models of the trials that were the best for a while."""
-        kept = None if but is None else model_file(self.folder, but.number)
-        for file in self.folder.glob("trial-*.npz"):
-            if file != kept:
-                file.unlink()
-
     def _save(self, trial: Trial, state: TrainState) -> Model:
-        model = Model(trial.config, state.parameters, self.preprocessing, state.embedding)
         file = model_file(self.folder, trial.number)
-        try:
-            model.save(file)
-        except OSError as error:
-            raise StoreError(f"cannot write the model file {file}: {error.strerror}") from error
-        return model
+        return saved(file, trial.config, state, self.preprocessing)
 
     def _train_again(self, trial: Trial) -> Generator[Tick, None, TrainState]:
         epochs = self.spec.train.epochs
         segment = Segment(trial.number, trial.config, trial.seed, 0, epochs)
         return (yield from train_again(segment, self.dispatch))
+
+
+def saved(file: Path, config: Any, state: TrainState, preprocessing: Preprocessing) -> Model:
+    """The model of a training, written to its file; StoreError if it cannot be."""
+    model = Model(config, state.parameters, preprocessing, state.embedding)
+    try:
+        model.save(file)
+    except OSError as error:
+        raise StoreError(f"cannot write the model file {file}: {error.strerror}") from error
+    return model
 
 
 def train_again(segment: Segment, dispatch: Dispatch) -> Generator[Tick, None, TrainState]:

@@ -225,7 +225,7 @@ def _diverged(
     text = (
         f"epoch {epoch} ended with a training loss of {train_loss:.4g} and a "
         f"validation loss of {validation_loss:.4g}{where}. Use a smaller learning_rate, "
-        f"warmup or clip_norm, and standardised inputs."
+        "warmup or clip_norm, and standardised inputs."
     )
     return Diagnosis(Verdict.DIVERGED, text, {"epoch": epoch})
 

@@ -165,11 +165,8 @@ def evaluate(
     embedding: Embedding | None = None,
 ) -> tuple[float, float]:
     """Loss and metric of one of a dataset's splits; `embedding` is the TrainState's."""
-    network = build_network(config, parameters, dataset.n_inputs, dataset.n_outputs, embedding)
-    targets = np.empty((dataset.n_outputs, len(split.y)), parameters.dtype)
-    encode(split.y, targets)
+    outputs, targets = _outputs_and_targets(config, parameters, dataset, split, embedding)
     with np.errstate(all="ignore"):
-        outputs = raw_outputs(network, embedding, split.x)
         return judge(config, dataset, outputs, split.y, targets)
 
 
@@ -183,15 +180,26 @@ def evaluate_draws(
 ) -> Iterator[float]:
     """The metric of each draw of a split's rows, indices (rows,) of them with or without
     repetition; the rows are predicted once."""
-    network = build_network(config, parameters, dataset.n_inputs, dataset.n_outputs, embedding)
-    targets = np.empty((dataset.n_outputs, len(split.y)), parameters.dtype)
-    encode(split.y, targets)
-    with np.errstate(all="ignore"):
-        outputs = raw_outputs(network, embedding, split.x)
+    outputs, targets = _outputs_and_targets(config, parameters, dataset, split, embedding)
     for rows in draws:
         with np.errstate(all="ignore"):
             _, score = judge(config, dataset, outputs[rows], split.y[rows], targets[:, rows])
         yield score
+
+
+def _outputs_and_targets(
+    config: TrainConfig,
+    parameters: np.ndarray,
+    dataset: Dataset,
+    split: Split,
+    embedding: Embedding | None,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Raw outputs (rows, outputs) and encoded targets (outputs, rows) of a split."""
+    network = build_network(config, parameters, dataset.n_inputs, dataset.n_outputs, embedding)
+    targets = np.empty((dataset.n_outputs, len(split.y)), parameters.dtype)
+    encode(split.y, targets)
+    with np.errstate(all="ignore"):
+        return raw_outputs(network, embedding, split.x), targets
 
 
 def judge(

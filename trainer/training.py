@@ -179,13 +179,7 @@ def _epochs(
     epoch, diverged, progress = state.epoch, state.diverged, state.progress
     inner = config
     if (embedding := state.embedding) is not None:
-        # What is left is a training on the features, which are all held in memory.
-        inner = replace(config, embedding="none")
-        train, validation = (
-            Split(embedding.transform(x).astype(config.dtype, copy=False), y)
-            for x, y in (dataset.train, dataset.validation)
-        )
-        dataset = replace(dataset, train=train, validation=validation, test=None)
+        inner, dataset = _on_features(config, dataset, embedding)
     descent = Descent(inner, dataset, state)
     best = state.parameters if config.patience else None
     del state  # under `ema`, a vector of parameters fewer in memory
@@ -231,3 +225,15 @@ def _epochs(
         embedding=embedding,
         config=config,
     )
+
+
+def _on_features(
+    config: TrainConfig, dataset: Dataset, embedding: Embedding
+) -> tuple[TrainConfig, Dataset]:
+    """The same training on the features of its columns, which are all held in memory."""
+    train, validation = (
+        Split(embedding.transform(x).astype(config.dtype, copy=False), y)
+        for x, y in (dataset.train, dataset.validation)
+    )
+    features = replace(dataset, train=train, validation=validation, test=None)
+    return replace(config, embedding="none"), features

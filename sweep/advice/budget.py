@@ -72,29 +72,33 @@ def budget(
         )
         yield Advice("budget", text, facts, go_on(spec, "complete", spent))
     else:
-        change, gained = _late_gain(spec, costs, best)
-        if gained.get("gain", 1.0) < SLIGHT:
-            text = f"The best is hardly getting better.{change}"
-            yield Advice("budget", text, facts | gained)
-            return
-        if noise is not None and change and _gap(gained) <= noise.standard_deviation:
-            facts |= gained | {"seed": noise.standard_deviation}
-            text = (
-                f"The best is hardly getting better.{change} That is no more than "
-                f"{_gap(gained):.2g}, and a seed alone makes about {noise.standard_deviation:.2g}."
-            )
-            yield Advice("budget", text, facts)
-            return
+        yield _improving(spec, facts, *_late_gain(spec, costs, best), spent, noise)
+
+
+def _improving(
+    spec: StudySpec,
+    facts: dict[str, Any],
+    change: str,
+    gained: dict[str, Any],
+    spent: str | None,
+    noise: Noise | None,
+) -> Advice:
+    """Of a best value that got better lately: whether by so much that more trials may help."""
+    if gained.get("gain", 1.0) < SLIGHT:
+        return Advice("budget", f"The best is hardly getting better.{change}", facts | gained)
+    gap = abs(float(gained["after"] - gained["before"])) if gained else inf
+    if noise is not None and gap <= noise.standard_deviation:
         text = (
-            f"The best was still getting better: trial {number} improved it with {since} of "
-            f"{count} trials ({since / count:.0%}) still to be judged.{change} More trials may "
-            "help."
+            f"The best is hardly getting better.{change} That is no more than {gap:.2g}, and a "
+            f"seed alone makes about {noise.standard_deviation:.2g}."
         )
-        yield Advice("budget", text, facts | gained, go_on(spec, "complete", spent))
-
-
-def _gap(gained: dict[str, Any]) -> float:
-    return abs(float(gained["after"] - gained["before"]))
+        return Advice("budget", text, facts | gained | {"seed": noise.standard_deviation})
+    number, since, count = (facts[name] for name in ("last_improvement", "since", "trials"))
+    text = (
+        f"The best was still getting better: trial {number} improved it with {since} of {count} "
+        f"trials ({since / count:.0%}) still to be judged.{change} More trials may help."
+    )
+    return Advice("budget", text, facts | gained, go_on(spec, "complete", spent))
 
 
 def _tried(spec: StudySpec, trials: pd.DataFrame) -> pd.DataFrame:

@@ -14,7 +14,7 @@ from sweep.entries import Range
 from sweep.errors import StudyFileError, UsageError
 from sweep.overview import REFUSED
 from sweep.question import edited
-from sweep.spec import StudySpec, direction
+from sweep.spec import StudySpec, cost_sign
 
 FEW = 10
 """Complete trials below which nothing is said about more of them or other ranges."""
@@ -52,9 +52,9 @@ def usual(verdicts: pd.DataFrame) -> "pd.Series[Any]":
     return most.drop_duplicates("trial").set_index("trial")["verdict"]
 
 
-def sign(spec: StudySpec) -> int:
+def sign(spec: StudySpec) -> float:
     """By which the first objective is a cost: less is better."""
-    return -1 if direction(spec.objectives[0]) == "maximize" else 1
+    return cost_sign(spec.objectives[0])
 
 
 def costs_of(spec: StudySpec, trials: pd.DataFrame) -> "pd.Series[float]":

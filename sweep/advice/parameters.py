@@ -13,7 +13,7 @@ from sweep.advice.finding import Advice, costs_of, key_of, place_in
 from sweep.commented import toml
 from sweep.entries import Range
 from sweep.importances import Basis
-from sweep.space import is_constant
+from sweep.space import is_constant, plain
 from sweep.space import parameters as entries_of
 from sweep.spec import StudySpec
 
@@ -100,9 +100,7 @@ def _fix(spec: StudySpec, trials: pd.DataFrame, key: str, names: Sequence[str]) 
     best = trials.loc[order, [f"params_{name}" for name in names]].stack()
     if best.empty:
         return None
-    value = best.iloc[0]
-    plain = value.item() if isinstance(value, np.generic) else value
-    return f"sweep edit {spec.name} {quote(f'{key}={toml(plain)}')}"
+    return f"sweep edit {spec.name} {quote(f'{key}={toml(plain(best.iloc[0]))}')}"
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -7,6 +7,7 @@ import pandas as pd
 from scipy.stats import spearmanr
 
 from sweep.advice.finding import Advice, costs_of, sign
+from sweep.pruners import HALVING
 from sweep.spec import StudySpec
 
 ENOUGH = 30
@@ -17,9 +18,6 @@ ALIKE = 0.8
 
 UNLIKE = 0.3
 """The rank correlation up to which it says little of the final one."""
-
-HALVING = ("successive_halving", "promotion", "hyperband")
-"""The pruners that judge by the order at a rung."""
 
 
 def pruning(spec: StudySpec, trials: pd.DataFrame, epochs: pd.DataFrame) -> Iterator[Advice]:

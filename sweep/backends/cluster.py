@@ -24,7 +24,7 @@ from ray._private.authentication.authentication_token_setup import (
 
 import sweep
 import trainer
-from sweep.errors import BackendError
+from sweep.errors import BackendError, first_line
 
 ANSWER = 10.0
 """Seconds in which a cluster must answer."""
@@ -110,8 +110,3 @@ def _check_reachable(address: str) -> None:
             connection.recv(1)
         except TimeoutError:
             raise TimeoutError(f"what listens there did not answer in {ANSWER:g} s") from None
-
-
-def first_line(error: Exception) -> str:
-    """What an error says, in one line."""
-    return (str(error).strip() or type(error).__name__).splitlines()[0]

@@ -18,6 +18,7 @@ from sweep.backends.compute import compute
 from sweep.backends.portable import portable_environment
 from sweep.backends.segment import UNLIMITED, Beat, Limits, Report, Result, Segment
 from sweep.backends.sent import Sent
+from sweep.cpus import usable_cpus
 from trainer import Dataset, TrainState
 
 LISTEN = 0.25
@@ -49,13 +50,6 @@ class Here:
         return fetched
 
 
-def _cpus() -> int:
-    """Those of this process."""
-    with suppress(AttributeError):  # not everywhere
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
 class ProcessBackend:
     """Each segment in one of at most `cpus` processes, which begin when there is work for them.
 
@@ -67,7 +61,7 @@ class ProcessBackend:
     def __init__(
         self, datasets: tuple[Dataset, ...], *, cpus: int | None = None, portable: bool = False
     ) -> None:
-        self.cpus = cpus or _cpus()
+        self.cpus = cpus or usable_cpus()
         # As Ray does: other libraries' threads would take the CPUs of other segments.
         one = {"OMP_NUM_THREADS": "1"} | dict(os.environ)
         self._environment = one | (portable_environment() if portable else {})

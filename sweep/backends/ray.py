@@ -9,7 +9,7 @@ from math import ceil
 from typing import Any, Self
 
 # Before Ray itself, which reads the environment that it sets.
-from sweep.backends.cluster import connect, first_line  # isort: split
+from sweep.backends.cluster import connect  # isort: split
 
 import ray
 from ray.exceptions import ObjectLostError, OutOfMemoryError, RayError, RayTaskError
@@ -20,6 +20,7 @@ from sweep.backends.portable import portable_environment
 from sweep.backends.processes import Here
 from sweep.backends.segment import UNLIMITED, Beat, Limits, Report, Result, Segment
 from sweep.backends.sent import Sent
+from sweep.errors import first_line
 from trainer import Dataset, TrainState
 
 LISTEN = 0.25

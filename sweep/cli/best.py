@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 from sweep.cli import options
 from sweep.cli.report import print_json
+from sweep.words import brief
 
 if TYPE_CHECKING:
     from sweep.results import Study
@@ -36,7 +37,7 @@ def _print(study: "Study", found: "Trial", lines: list[str]) -> None:
     error = "" if found.standard_error is None else f" ± {found.standard_error:.4f}"
     rows = [
         ("trial", str(found.number)),
-        *((f"  {name}", _short(value)) for name, value in found.params.items()),
+        *((f"  {name}", brief(value)) for name, value in found.params.items()),
         (f"validation {metric}", f"{found.value:.4f}{error}"),
     ]
     if found.test is not None:
@@ -64,7 +65,3 @@ def _python(study: "Study", found: "Trial", store: str | None) -> list[str]:
     if found.file.is_file():
         return [*head, "study.best.model.predict(X)  # raw rows in, labels or values out"]
     return [*head, "study.trials.sort_values('value')"]
-
-
-def _short(value: object) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else str(value)

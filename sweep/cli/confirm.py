@@ -18,7 +18,7 @@ from sweep.words import plural
 
 if TYPE_CHECKING:
     from sweep.confirmation import Confirmation
-    from sweep.confirming import Event
+    from sweep.confirming import Began, Event
     from sweep.racing import Progress
 
 
@@ -104,16 +104,8 @@ def _show(events: "Iterable[Event]", backend: str) -> tuple[int, str]:
         for event in events:
             match event:
                 case Began():
-                    number, question = event.number, event.question
-                    leaders = len(question.leaders)
-                    on = f" on {question.folds} folds" if question.folds > 1 else ""
-                    console.print(
-                        f"{event.spec.name}: {plural(leaders, 'leader')}, "
-                        f"{len(question.seeds)} fresh seeds{on}, "
-                        f"{leaders * len(question.seeds)} trainings at most",
-                        style="bold",
-                    )
-                    pace.total = len(question.seeds)
+                    number, pace.total = event.number, len(event.question.seeds)
+                    console.print(_headline(event), style="bold")
                 case Ready():
                     console.print(f"running on {plural(event.cpus, 'CPU')}")
                     pace.ready = time.monotonic()
@@ -121,11 +113,7 @@ def _show(events: "Iterable[Event]", backend: str) -> tuple[int, str]:
                     before = pace.rounds
                     pace.see(event)
                     if event.gone:
-                        gone = ", ".join(map(str, event.gone))
-                        trials = "trial" if len(event.gone) == 1 else "trials"
-                        console.print(
-                            f"round {event.rounds}: {trials} {gone} dropped, clearly worse"
-                        )
+                        console.print(_dropped(event))
                     elif event.rounds > before and not is_live(console):
                         console.print(pace.line)
                 case Ended():
@@ -137,6 +125,23 @@ def _show(events: "Iterable[Event]", backend: str) -> tuple[int, str]:
     else:
         follow()
     return number, ended
+
+
+def _headline(began: "Began") -> str:
+    """What is confirmed."""
+    question = began.question
+    leaders, seeds = len(question.leaders), len(question.seeds)
+    on = f" on {question.folds} folds" if question.folds > 1 else ""
+    return (
+        f"{began.spec.name}: {plural(leaders, 'leader')}, {seeds} fresh seeds{on}, "
+        f"{leaders * seeds} trainings at most"
+    )
+
+
+def _dropped(progress: "Progress") -> str:
+    trials = "trial" if len(progress.gone) == 1 else "trials"
+    gone = ", ".join(map(str, progress.gone))
+    return f"round {progress.rounds}: {trials} {gone} dropped, clearly worse"
 
 
 @dataclass(slots=True)

@@ -13,12 +13,12 @@ import typer
 from sweep.cli import options
 from sweep.cli.report import print_json
 
-PRUNED = 2.0
-"""Times as many epochs as if all trials came in order, the best first: measured on a few tables."""
-
 if TYPE_CHECKING:
     from sweep.dataspec import DataSpec
     from sweep.plan import Plan
+
+PRUNED = 2.0
+"""Times as many epochs as if all trials came in order, the best first: measured on a few tables."""
 
 
 def init(
@@ -78,13 +78,15 @@ def init(
     _check_target(table, data)
 
     from sweep.cli.found import record, summary
+    from sweep.cpus import usable_cpus
     from sweep.datasets.survey import survey
     from sweep.proposal import proposal
     from sweep.speed import slowness
 
     found = survey(data)
     name = name or _study_name(folder)
-    plan = _tried(proposal(found, name, data.source, cpus := _cpus()))
+    cpus = usable_cpus()
+    plan = _tried(proposal(found, name, data.source, cpus))
     source = os.path.relpath(data.source, folder.absolute()) if local else table
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -168,10 +170,3 @@ def _tried(text: str) -> "Plan":
         file = Path(folder) / "study.toml"
         file.write_text(text, encoding="utf-8")
         return plan(studyfile.load(file))
-
-
-def _cpus() -> int:
-    """Those that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1

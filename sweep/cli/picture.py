@@ -35,7 +35,7 @@ def picture(tally: Tally, width: int, height: int, now: float) -> RenderableType
     room = height - len(lines)
     if room < 0:  # the bar, the counts and the best trial matter most
         lines = [*lines[1:], *lines[:1]][:height]
-    failed = _failures(tally, width) if room >= 8 else []
+    failed = _failures(tally) if room >= 8 else []
     running = _running(tally, width, room - len(failed))
     return Group(*lines, *running, *failed)
 
@@ -194,7 +194,7 @@ def _columns(
         yield Text(line, style=style, no_wrap=True, overflow="crop")
 
 
-def _failures(tally: Tally, width: int) -> list[Text]:
+def _failures(tally: Tally) -> list[Text]:
     """The last trials that failed or diverged, and why."""
     if not tally.failures:
         return []

@@ -1,11 +1,11 @@
 """What a study would run: `sweep run --dry-run`."""
 
-import os
-
 from rich.console import Console
 from rich.text import Text
 
 from sweep import space, studyfile
+from sweep.cli.picture import settings
+from sweep.cpus import usable_cpus
 from sweep.plan import Bracket, Plan
 from sweep.spec import StudySpec
 
@@ -41,10 +41,7 @@ def print_plan(found: Plan) -> None:
         console.print(Text(f"{name:<{width}}  {value}"))
     console.print("first trials", style="bold")
     for trial in found.first:
-        settings = " ".join(
-            f"{k}={_short(v)}" for k, v in space.active(spec.space, trial.params).items()
-        )
-        console.print(Text(f"  {trial.number}  {settings}"))
+        console.print(Text(f"  {trial.number}  {' '.join(settings(spec, trial.params))}"))
 
 
 def _predictions(found: Plan) -> list[tuple[str, str]]:
@@ -58,7 +55,7 @@ def _predictions(found: Plan) -> list[tuple[str, str]]:
             )
     rows.append(("predicted", f"{found.seconds:.2g} s for a trial that is not pruned, in the mean"))
     operations = "" if found.flops is None else f" and {search.trials * found.flops:.2g} FLOPs"
-    cpus = min(len(os.sched_getaffinity(0)), max(1, search.workers // 2))
+    cpus = min(usable_cpus(), max(1, search.workers // 2))
     rows += [
         ("in all", f"at most {_duration(most)} of CPU time{operations}{_pruned(found)}"),
         ("here", f"at most {_duration(most / cpus)} on {cpus} CPUs, beside starting and proposing"),
@@ -83,10 +80,6 @@ def _rung_rows(spec: StudySpec, brackets: tuple[Bracket, ...]) -> list[tuple[str
         (name.format(i), "after epoch " + ", ".join(map(str, rungs)))
         for i, rungs in enumerate(brackets)
     ]
-
-
-def _short(value: object) -> str:
-    return f"{value:.3g}" if isinstance(value, float) else str(value)
 
 
 def _size(count: float) -> str:

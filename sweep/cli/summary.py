@@ -18,6 +18,13 @@ from sweep.space import distributions
 from sweep.spec import EDITION, direction
 from sweep.store import Location, locate
 from sweep.trial import Trial
+from sweep.words import brief
+
+WHY_REFUSED = {
+    "duplicate": "configurations that an earlier trial had",
+    "too_large": "beyond search.max_parameters or search.max_flops",
+}
+"""By the outcomes of trials that were proposed and not trained, `overview.REFUSED`."""
 
 
 def print_summary(study: Study, file: Path | None = None) -> None:
@@ -27,10 +34,10 @@ def print_summary(study: Study, file: Path | None = None) -> None:
     said = study.counted or "no trials yet"
     console.print(Text(f"{study.name} is {study.state}: {said}", style="bold"))
     for outcome, count in trials["outcome"].value_counts().items():
-        if outcome in REFUSED:
-            console.print(f"  {count} of them {outcome}: {REFUSED[str(outcome)]}")
+        if outcome in WHY_REFUSED:
+            console.print(f"  {count} of them {outcome}: {WHY_REFUSED[str(outcome)]}")
     if (budget := study.budget) is not None and study.state == "complete":
-        tried = int((~trials["outcome"].isin(REFUSED)).sum())
+        tried = int((~trials["outcome"].isin(WHY_REFUSED)).sum())
         ended = f"ended by {budget} after {tried} of {study.spec.search.trials} trials"
         console.print(f"  {ended}; to go on: {_longer(study, budget)}", markup=False)
     if study.state == "complete" and "complete" not in counts:
@@ -58,7 +65,7 @@ def _winner(study: Study, best: Trial) -> list[tuple[str, str]]:
     metric = study.spec.train.metric
     rows = [
         ("best trial", str(best.number)),
-        *((f"  {name}", _short(value)) for name, value in best.params.items()),
+        *((f"  {name}", brief(value)) for name, value in best.params.items()),
         (f"validation {metric}", f"{best.value:.4f}{_error(best)}"),
     ]
     if len(study.spec.objectives) > 1:
@@ -141,17 +148,10 @@ def _shown(place: Path | Location) -> str:
     return str(place)
 
 
-REFUSED = {
-    "duplicate": "configurations that an earlier trial had",
-    "too_large": "beyond search.max_parameters or search.max_flops",
-}
-"""Trials that were proposed and not trained."""
-
-
 def print_trials(study: Study) -> None:
     """A table of the trials, the best first and those without a value last."""
     metric, trials = study.spec.train.metric, study.trials
-    refused = trials["outcome"].isin(REFUSED)
+    refused = trials["outcome"].isin(WHY_REFUSED)
     trials = trials[~refused].sort_values(
         "value", ascending=direction(metric) == "minimize", na_position="last", kind="stable"
     )
@@ -166,16 +166,14 @@ def print_trials(study: Study) -> None:
         name = metric if column == "value" else re.sub("^(params|values)_", "", column)
         table.add_column(name, no_wrap=True, justify="left" if column == "outcome" else "right")
     for row in trials[columns].itertuples(index=False):
-        table.add_row(*(_short(value) for value in row))
+        table.add_row(*map(_cell, row))
     # A table wider than the terminal wraps there, and is whole in a pager or a file.
     width = Console(width=100_000).measure(table).maximum
     Console(highlight=False, width=width, soft_wrap=True).print(table)
     print()
     for outcome, count in study.trials.loc[refused, "outcome"].value_counts().items():
-        print(f"not listed: {count} {outcome}, {REFUSED[str(outcome)]}")
+        print(f"not listed: {count} {outcome}, {WHY_REFUSED[str(outcome)]}")
 
 
-def _short(value: Any) -> str:
-    if pd.isna(value):
-        return "-"
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+def _cell(value: Any) -> str:
+    return "-" if pd.isna(value) else brief(value)

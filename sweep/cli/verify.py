@@ -71,7 +71,9 @@ def _say(found: "Decided | Trained") -> str:
 
 
 def _difference(name: str, seen: "list[Decided | Trained]") -> str | None:
-    differ = sum(bool(getattr(found, "differences", ())) for found in seen)
+    from sweep.verify import Trained
+
+    differ = sum(isinstance(found, Trained) and bool(found.differences) for found in seen)
     if not differ:
         return None
     return (

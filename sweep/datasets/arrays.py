@@ -8,6 +8,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from sweep.datasets.problems import DataProblem, listed
+from sweep.errors import first_line
 
 NAMES = ("features", "feature_names")
 """The arrays that may name the columns of x."""
@@ -52,14 +53,10 @@ def _load(file: BinaryIO, name: str) -> dict[str, NDArray[np.generic]]:
                 f"{name}: an array holds Python objects, which are never unpickled, as that would "
                 "run code; save it as numbers or texts: x.astype(float), y.astype(str)"
             ) from None
-        raise DataProblem(f"{name} is damaged: {_first_line(error)}; write it again") from None
+        raise DataProblem(f"{name} is damaged: {first_line(error)[:120]}; write it again") from None
     except Exception as error:  # zipfile, zlib and NumPy raise a dozen kinds on damaged bytes
-        raise DataProblem(f"{name} is damaged: {_first_line(error)}; write it again") from None
+        raise DataProblem(f"{name} is damaged: {first_line(error)[:120]}; write it again") from None
     return found
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0][:120]
 
 
 def _rows(arrays: dict[str, NDArray[np.generic]], name: str) -> int:

@@ -15,6 +15,7 @@ import pyarrow as pa
 from pyarrow import csv as arrow
 
 from sweep.datasets.problems import DataProblem, shown
+from sweep.errors import first_line
 from sweep.words import plural
 
 DELIMITERS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
@@ -198,7 +199,7 @@ def _problem(
         )
     if "straddling" in str(error):
         return DataProblem(f"{name}: a row is longer than {BLOCK >> 20} MB; is a quote not closed?")
-    return DataProblem(f"{name} cannot be read as CSV: {shown(str(error).splitlines()[0])}")
+    return DataProblem(f"{name} cannot be read as CSV: {shown(first_line(error))}")
 
 
 CHARSETS = ("utf-8", "utf-16", "cp1252", "latin-1")

@@ -86,8 +86,8 @@ def blocks(
     """The rows of a file, or of an open CSV file, a block at a time, whatever its columns.
 
     Types are found within each block; columns that data.columns does not name are of the kind
-    `otherwise`. Infinite numbers and odd values are left in it: whoever
-    knows what a column should hold judges them.
+    `otherwise`. Infinite numbers and odd values are left in it: whoever knows what a column should
+    hold judges them.
     """
     start = 0
     for frame in _blocks(source, data, otherwise):

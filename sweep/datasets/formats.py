@@ -13,6 +13,7 @@ from sweep.datasets.delimited import Dialect
 from sweep.datasets.fetch import endings, name_of
 from sweep.datasets.problems import DataProblem, shown
 from sweep.datasets.typed import Mixed
+from sweep.errors import first_line
 
 Tolerance = Callable[[str], float | None]
 """For a column, the share of numbers from which on other texts in it are mistakes; see
@@ -115,7 +116,7 @@ def _sound(name: str, kind: str) -> Iterator[None]:
     except (pa.ArrowException, OSError, ValueError, OverflowError) as error:
         if isinstance(error, DataProblem):
             raise
-        reason = (str(error).splitlines() or [type(error).__name__])[0][:120]
+        reason = first_line(error)[:120]
         raise DataProblem(
             f"{name} is damaged, or no {kind} file: {reason}; write it again"
         ) from None

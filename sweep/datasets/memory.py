@@ -23,7 +23,8 @@ def available() -> float | None:
         free = 1024 * float(fields["MemAvailable"].split()[0])
     except (OSError, KeyError, ValueError):
         return None
-    return min(free, *(limit for limit in (_control_group(),) if limit is not None), free)
+    limit = _control_group()
+    return free if limit is None else min(free, limit)
 
 
 def _control_group(folder: Path = Path("/sys/fs/cgroup")) -> float | None:

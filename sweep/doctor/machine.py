@@ -5,6 +5,7 @@ import shutil
 import tempfile
 from pathlib import Path
 
+from sweep.cpus import usable_cpus
 from sweep.doctor.finding import OK, PROBLEM, WARNING, Finding, Findings, Patient, size
 from sweep.store import artifacts
 
@@ -22,7 +23,7 @@ CGROUP = Path("/sys/fs/cgroup")
 
 def cpus(_: Patient) -> Findings:
     """CPUs, and the quota of a container."""
-    there, ours = os.cpu_count() or 1, len(os.sched_getaffinity(0))
+    there, ours = os.cpu_count() or 1, usable_cpus()
     limit = cpu_limit(CGROUP)
     said = f"{there} CPUs, {ours} for this process"
     if limit is not None:
@@ -57,7 +58,7 @@ def memory(_: Patient) -> Findings:
     usable = free if limit is None else min(free, limit)
     within = "" if limit is None else f", of which the container may use {size(limit)}"
     said = f"{size(free)} free{within}"
-    cpus = len(os.sched_getaffinity(0))
+    cpus = usable_cpus()
     if usable < MEMORY * cpus:
         fit = max(1, int(usable / MEMORY))
         advice = f"sweep run --cpus {fit} needs less: each worker takes 0.15 GB and its networks"

@@ -9,8 +9,10 @@ import plotly.graph_objects as go
 
 from sweep.plots.fronts import pareto
 from sweep.plots.learning import curves
-from sweep.plots.searched import contour, importances, parallel, rank, slice
-from sweep.plots.seconds import decision_order, ledger, timeline
+from sweep.plots.order import decision_order
+from sweep.plots.pairs import contour, rank
+from sweep.plots.searched import importances, parallel, slice
+from sweep.plots.seconds import ledger, timeline
 from sweep.plots.survival import rungs
 from sweep.plots.values import edf, history
 from sweep.recorded import Recorded

@@ -3,7 +3,7 @@
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, Literal
+from typing import Any
 
 import optuna
 import pandas as pd
@@ -19,13 +19,14 @@ from optuna.trial import create_trial
 from sweep.plots.shown import parameters
 from sweep.recorded import Recorded
 from sweep.space import distributions
+from sweep.spec import Direction
 
 
 def as_optuna(
     study: Recorded,
     trials: pd.DataFrame,
     values: "pd.Series[Any]",
-    direction: Literal["minimize", "maximize"] | None = None,
+    direction: Direction | None = None,
 ) -> optuna.Study:
     """These trials in this order, each complete with its value; numbered from 0."""
     optuna.logging.set_verbosity(optuna.logging.WARNING)

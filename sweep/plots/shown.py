@@ -1,4 +1,4 @@
-"""The trials that a figure shows: what each is, what its hover text says, and which of many."""
+"""What a figure shows: which trials and parameters of many, what each is, and its hover text."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -11,6 +11,7 @@ from sweep.errors import UsageError
 from sweep.overview import REFUSED
 from sweep.plots.style import DARK, INK, LIGHT, MANY, MIDDLE
 from sweep.recorded import Recorded
+from sweep.words import brief
 
 FEW = 2
 """Complete trials without which nothing can be compared."""
@@ -103,8 +104,40 @@ def parameters(trials: pd.DataFrame) -> list[str]:
     return [name.removeprefix("params_") for name in names if trials[name].notna().any()]
 
 
-def brief(value: Any) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+def leading(
+    study: Recorded,
+    trials: pd.DataFrame,
+    params: Sequence[str] | None,
+    most: int,
+    fewest: int = 1,
+) -> tuple[list[str], str]:
+    """The parameters of a figure, and what it says if these are not all: those that matter most."""
+    names = named(study, trials, params, fewest)
+    if params is not None or len(names) <= most:
+        return names, ""
+    first = [name for name in study.importances if name in names]
+    which = "that matter most" if first else "that the study file names first"
+    first += [name for name in names if name not in first]
+    return first[:most], f"the {most} of {len(names)} parameters {which}"
+
+
+def named(
+    study: Recorded, trials: pd.DataFrame, params: Sequence[str] | None, fewest: int = 1
+) -> list[str]:
+    """The parameters that are asked for, or all; UsageError if they are few or not there."""
+    known = parameters(trials)
+    if params is None:
+        known = [name for name in known if trials[f"params_{name}"].nunique() > 1]
+    names = known if params is None else list(dict.fromkeys(params))
+    if unknown := [name for name in names if name not in known]:
+        raise UsageError(
+            f"study {study.name!r} has no parameter {unknown[0]!r}: use some of {', '.join(known)}"
+        )
+    if len(names) < fewest:
+        raise UsageError(
+            f"study {study.name!r} has {len(names)} parameters that vary, of {fewest} that it takes"
+        )
+    return names
 
 
 def points(

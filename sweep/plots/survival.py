@@ -1,5 +1,6 @@
 """Who survived where: the trials at each rung."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import pandas as pd
@@ -80,33 +81,10 @@ def rungs(study: Recorded) -> go.Figure:
         horizontal_spacing=0.03,
         column_widths=[1 + len(rows) for _, rows in brackets],
     )
+    met = [fate for fate in FATES if table[fate].any()]
     for column, (number, rows) in enumerate(brackets, 1):
-        shares = zip(rows["reached"], rows["on"] / rows["reached"], strict=True)
-        at = [f"{rung:,}" for rung in rows["rung"]]
-        for fate, (label, marker) in FATES.items():
-            if table[fate].any():
-                bars = go.Bar(
-                    x=at,
-                    y=rows[fate],
-                    name=label,
-                    marker={**marker, "line": {"color": INK, "width": 0.7}},
-                    hovertemplate=f"rung %{{x}}: %{{y:,}} {label}<extra></extra>",
-                    legendgroup=fate,
-                    showlegend=column == 1,
-                )
-                figure.add_trace(bars, row=1, col=column)
-        tops = go.Scatter(
-            x=at,
-            y=rows["reached"],
-            text=[f"{reached:,}<br>{share:.0%}" for reached, share in shares],
-            mode="text",
-            textposition="top center",
-            textfont={"size": 10},
-            cliponaxis=False,
-            hoverinfo="skip",
-            showlegend=False,
-        )
-        figure.add_trace(tops, row=1, col=column)
+        for trace in _bars(rows, met, in_legend=column == 1):
+            figure.add_trace(trace, row=1, col=column)
         unit = "replicate" if study.spec.search.pruner == "wilcoxon" else "epoch"
         title = f"bracket {number}" if several else f"rung ({unit})"
         figure.update_xaxes(title_text=title, type="category", row=1, col=column)
@@ -115,3 +93,32 @@ def rungs(study: Recorded) -> go.Figure:
     figure.update_layout(barmode="stack", bargap=0.25 if len(table) > 1 else 0.7, showlegend=True)
     note = "bars: trained up to this epoch; above: how many, and which share went on"
     return dressed(figure, study, trials, "Rungs", note)
+
+
+def _bars(rows: pd.DataFrame, met: list[str], *, in_legend: bool) -> Iterator[go.Bar | go.Scatter]:
+    """The trials of a bracket at its rungs by their fates, and above how many and the share of
+    those that went on."""
+    at = [f"{rung:,}" for rung in rows["rung"]]
+    for fate in met:
+        label, marker = FATES[fate]
+        yield go.Bar(
+            x=at,
+            y=rows[fate],
+            name=label,
+            marker={**marker, "line": {"color": INK, "width": 0.7}},
+            hovertemplate=f"rung %{{x}}: %{{y:,}} {label}<extra></extra>",
+            legendgroup=fate,
+            showlegend=in_legend,
+        )
+    shares = zip(rows["reached"], rows["on"] / rows["reached"], strict=True)
+    yield go.Scatter(
+        x=at,
+        y=rows["reached"],
+        text=[f"{reached:,}<br>{share:.0%}" for reached, share in shares],
+        mode="text",
+        textposition="top center",
+        textfont={"size": 10},
+        cliponaxis=False,
+        hoverinfo="skip",
+        showlegend=False,
+    )

@@ -21,7 +21,7 @@ import pyarrow as pa
 from pyarrow import parquet
 from sqlalchemy import JSON, BigInteger, Boolean, Connection, Double, Integer, Table, select
 
-from sweep.errors import StoreError, UsageError
+from sweep.errors import StoreError, UsageError, first_line
 from sweep.store import schema
 from sweep.store.location import HEAD, MODELS
 
@@ -203,7 +203,7 @@ def _about(file: Path) -> dict[str, Any]:
     except KeyError as error:
         raise _damaged(file.parent, f"{file.name} was not written by sweep") from error
     except (OSError, ValueError, pa.ArrowException) as error:
-        raise _damaged(file.parent, f"{file.name}: {_first_line(error)}") from error
+        raise _damaged(file.parent, f"{file.name}: {first_line(error)}") from error
 
 
 def _sums(folder: Path) -> dict[str, str]:
@@ -225,7 +225,3 @@ def _damaged(folder: Path, what: str) -> StoreError:
         f"the folder {folder} is damaged: {what}; write it again from the store (study.to_parquet, "
         "sweep export)"
     )
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).partition("\n")[0]

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from sweep import draws
 from sweep.past import Params, Past, fitted
 from sweep.space import Space, contains, distributions
-from sweep.spec import StudySpec, direction
+from sweep.spec import StudySpec, cost_sign
 from sweep.tpe.nearest import coordinates, dimensions, loss
 from sweep.tpe.parzen import faded, mixture
 from sweep.tpe.split import Ranking
@@ -45,7 +45,7 @@ class TPE:
         self._coordinates = np.zeros((ends[-1], 1), dtype=np.float32)  # of trials, in columns
         self._speaks = np.zeros(1, dtype=bool)  # whether something is learned from a trial
         self._count = 0
-        signs = [-1.0 if direction(name) == "maximize" else 1.0 for name in spec.objectives]
+        signs = [cost_sign(name) for name in spec.objectives]
         self._ranking = Ranking(signs)
         self._rng = np.random.RandomState()  # seeded for each proposal: a new one takes longer
         for place, trial in enumerate(past):

@@ -15,7 +15,7 @@ from sweep.errors import UsageError
 from sweep.loop import Opened
 from sweep.plots import PLOTS, Plots
 from sweep.plots.clock import PAUSE, clock
-from sweep.plots.seconds import decisions
+from sweep.plots.order import decisions
 from sweep.plots.shown import evenly, tried
 from sweep.plots.style import DARK, INK, LIGHT, MIDDLE, SCALE, log_ticks, shown_range
 from sweep.plots.survival import fates

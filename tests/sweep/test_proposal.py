@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from sweep import datasets, space, studyfile
 from sweep.cli.found import summary
+from sweep.commented import toml
 from sweep.cost import Shape
 from sweep.datasets.columns import Column
 from sweep.datasets.survey import Survey, likely_targets, survey
@@ -372,3 +373,10 @@ def test_likely_targets(tmp_path):
     frame.to_csv(tmp_path / "t.csv", index=False)
     found = likely_targets(DataSpec(source=str(tmp_path / "t.csv")))
     assert found == (("Class", "x", "z"), ("Class", "z"))
+
+
+@given(st.floats(allow_nan=False) | st.text() | st.booleans())
+def test_values_are_read_as_they_were(value):
+    """Small numbers too, of which advice tells the winner's; round ones are written short."""
+    assert tomllib.loads(f"x = {toml(value)}") == {"x": value}
+    assert toml(3e-4) == "3e-4"

@@ -216,6 +216,7 @@ def test_every_kind_of_study_has_a_report(kind, tmp_path):
         found = report(load("small", tmp_path / "s.db"))
         assert found.figures == ()
         assert "no trials yet" in words(found.html)
+        assert "nan%" not in words(found.html)
         return
     text = SMALL.replace("low = 1e-4, high = 1.0", "low = 1e30, high = 1e35")
     text = text.replace('["sgd", "momentum", "adam"]', '"sgd"').replace("trials = 24", "trials = 4")
