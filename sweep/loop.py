@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,6 +16,7 @@ from sweep.errors import BackendError, StudyFailed
 from sweep.journal import Journal
 from sweep.spec import StudySpec
 from sweep.steps import Await, Begin, Close, Command, Decide, Full, Promote, Reply, Submit, Turn
+from sweep.store import Row
 from sweep.warm import Known
 from sweep.winner import Winner
 
@@ -28,12 +29,12 @@ FIRST_ERRORS = 3
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """The study is this process's to run; `recorded` trials were begun before, and `ended` of them
-    had ended: so many ends are told again, first."""
+    """The study is this process's to run; `recorded` trials were begun before, and what became of
+    those that had `ended` is told again. It is opened anew when it is extended."""
 
     spec: StudySpec
     recorded: int
-    ended: int
+    ended: Sequence[Row] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ from sweep.errors import StoreError, StudyFailed, StudyLocked
 from sweep.journal import Journal
 from sweep.loop import Ended, Event, Loop, Notice, Opened, Ready
 from sweep.model import remove_models
-from sweep.overview import ended_of
+from sweep.overview import ended
 from sweep.question import check, check_code, is_done, same_question
 from sweep.spec import StudySpec
 from sweep.store import Batch, Lease, Row, Store, artifacts
@@ -58,7 +58,7 @@ def run(
     if known is not None:
         spec = same_question(spec, data_fingerprint, known, store)
         if is_done(known, store):
-            yield Opened(spec, spec.search.trials, spec.search.trials)
+            yield Opened(spec, spec.search.trials)
             yield Ended("complete")
             return
     lease = store.claim(
@@ -68,7 +68,7 @@ def run(
     try:
         with heartbeat(store, lease):
             recorded = _open(spec, store, lease, known, data_fingerprint)
-            yield Opened(spec, recorded, ended_of(store.outcomes(lease.study)))
+            yield Opened(spec, recorded, ended(store.outcomes(lease.study)))
             yield from map(Notice, notes)
             with start_backend(tuple(dataset.without_test() for dataset, _ in parts)) as backend:
                 store.session(lease, cpus=backend.cpus, ready=datetime.now(UTC))
@@ -148,8 +148,7 @@ def _carry_out(
             store.roll_back(lease, journal.full_step, studyfile.to_json(spec), more)
             journal = Journal(store, lease)
             dispatch.go_on(journal)
-            ended = ended_of(store.outcomes(lease.study))
-            yield Opened(spec, len(journal.proposed), ended)
+            yield Opened(spec, len(journal.proposed))
 
 
 def limits_of(spec: StudySpec) -> Limits:

@@ -40,6 +40,8 @@ class Overview:
     test: float | None
     budget: str | None
     """The key of the budget that ended the study before its trials had begun."""
+    asked: tuple[str, ...]
+    """Requests that wait for the study to go on, such as extend."""
     created: datetime
     changed: datetime
     session: Row | None
@@ -82,6 +84,7 @@ def overview(record: Store, name: str) -> Overview:
         value=value,
         test=row["test"] if best is not None and row["best"] == best["number"] else None,
         budget=spent_budget(spec, trials, record.closings(row["id"])),
+        asked=tuple(request["request"] for request in record.pending(row["id"])),
         created=row["datetime_created"],
         changed=row["datetime_changed"],
         session=sessions[-1] if sessions else None,
@@ -116,9 +119,9 @@ def counts_of(trials: Sequence[Row]) -> dict[str, int]:
     return {state: found[state] for state in STATES if state in found}
 
 
-def ended_of(trials: Sequence[Row]) -> int:
-    """How many trials have ended."""
-    return sum(trial["state"] in ENDED for trial in trials)
+def ended(trials: Sequence[Row]) -> list[Row]:
+    """The trials that have ended."""
+    return [trial for trial in trials if trial["state"] in ENDED]
 
 
 def diverged_of(trials: Sequence[Row]) -> int:
@@ -126,10 +129,14 @@ def diverged_of(trials: Sequence[Row]) -> int:
     return sum(trial["outcome"] == "diverged" for trial in trials)
 
 
-def told(counts: Mapping[str, int], diverged: int) -> str:
-    """How many trials are in each state, in words, and how many of the pruned diverged."""
+def told(counts: Mapping[str, int], diverged: int, study: str = "running") -> str:
+    """How many trials are in each state, in words, and how many of the pruned diverged; no trial
+    of a `study` in another state than running or paused is running."""
+    words = {} if study in ("running", "paused") else {"running": "begun"}
     ways = {"pruned": f" ({diverged:,} of them diverged)"} if diverged else {}
-    return ", ".join(f"{n:,} {state}{ways.get(state, '')}" for state, n in counts.items())
+    return ", ".join(
+        f"{n:,} {words.get(state, state)}{ways.get(state, '')}" for state, n in counts.items()
+    )
 
 
 def complete(trials: Sequence[Row]) -> list[Row]:

@@ -99,7 +99,7 @@ class Recorded:
     def counted(self) -> str:
         """The `counts` in words, and how many of the pruned diverged."""
         rows = self._trial_rows()
-        return told(counts_of(rows), diverged_of(rows))
+        return told(counts_of(rows), diverged_of(rows), self.state)
 
     @property
     @once

@@ -94,9 +94,12 @@ def _improving(
         )
         return Advice("budget", text, facts | gained | {"seed": noise.standard_deviation})
     number, since, count = (facts[name] for name in ("last_improvement", "since", "trials"))
+    when = f"with {since} of {count} trials ({since / count:.0%}) still to be judged"
+    if not since:
+        when = f"as the last of {count} trials to be judged"
     text = (
-        f"The best was still getting better: trial {number} improved it with {since} of {count} "
-        f"trials ({since / count:.0%}) still to be judged.{change} More trials may help."
+        f"The best was still getting better: trial {number} improved it {when}.{change} More "
+        "trials may help."
     )
     return Advice("budget", text, facts | gained, go_on(spec, "complete", spent))
 
@@ -126,6 +129,7 @@ def _late_gain(
     facts = {"before": float(sign(spec) * before), "after": float(sign(spec) * after)}
     text = (
         f" In the last quarter of the trials the best {spec.objectives[0]} went from "
-        f"{facts['before']:.4g} to {facts['after']:.4g}, {gain:.0%} of its lead over the median."
+        f"{facts['before']:.4g} to {facts['after']:.4g}, {min(gain, 1.0):.0%} of its lead over the "
+        "median."
     )
     return text, facts | {"gain": gain}

@@ -12,7 +12,10 @@ from rich.live import Live
 from sweep.cli.picture import headline, number, pace, picture
 from sweep.cli.tally import Standing, Tally
 from sweep.loop import Event, Notice, Opened, Ready
+from sweep.overview import place
 from sweep.spec import StudySpec
+from sweep.store import Row
+from sweep.verdict import Place
 from sweep.words import plural
 
 REFRESHES = 4
@@ -70,19 +73,19 @@ def live(console: Console, draw: Callable[[], object]) -> Live:
 
 
 def _lines(console: Console, tally: Tally, events: Iterable[Event]) -> None:
-    lines, before = Lines(console.file.write), 0
+    lines = Lines(console.file.write)
     for event in events:
         now = time.time()
         if isinstance(event, Notice):
             lines.write(f"{event.text}\n")
-        elif (trial := tally.take(event, now)) is not None and tally.total > before:
+        elif (trial := tally.take(event, now)) is not None:
             lines.tell(tally, trial, now)
         match event:
             case Opened():
                 lines.write(f"{headline(tally.spec)}\n")
-                before = event.ended
+                lines.know(tally.spec, event.ended)
                 if event.recorded and event.recorded < tally.spec.search.trials:
-                    ended = plural(before, "trial")
+                    ended = plural(len(lines.known), "trial")
                     lines.write(f"going on after trial {event.recorded - 1}, {ended} ended\n")
             case Ready():
                 lines.write(f"running on {plural(event.cpus, 'CPU')}\n")
@@ -103,6 +106,10 @@ class Lines:
     """
 
     write: Callable[[str], object]
+    known: dict[int, tuple[str | None, int]] = field(default_factory=dict)
+    """The outcomes and epochs of the trials that a user knows of, from here or an earlier log."""
+    best: Place | None = None
+    """Of these trials."""
     allowed: float = BURST
     left_out: Counter[str] = field(default_factory=Counter)
     """Trials without a line since the last that summed up, by their state."""
@@ -110,9 +117,21 @@ class Lines:
     """When `allowed` was counted last, in seconds since 1970."""
     summed: float = 0.0
 
+    def know(self, spec: StudySpec, trials: Iterable[Row]) -> None:
+        """These trials had ended before."""
+        for trial in trials:
+            self.known[trial["number"]] = trial["outcome"], trial["epochs"]
+            if trial["state"] == "complete":
+                self._is_best(place(spec, trial))
+
     def tell(self, tally: Tally, trial: Standing, now: float) -> None:
-        """Write a line about a trial that has ended, or leave it out."""
-        is_best = tally.best is trial
+        """Write a line about a trial that has ended, or leave it out; none if it is known to have
+        ended so: one that goes on takes all decisions again."""
+        end = trial.outcome, trial.epochs
+        if self.known.get(trial.number) == end:
+            return
+        self.known[trial.number] = end
+        is_best = trial.place is not None and self._is_best(trial.place)
         self._earn(now)
         if self.allowed < 1 and not is_best and tally.total < tally.spec.search.trials:
             self.summed = self.summed if self.left_out else now
@@ -128,6 +147,12 @@ class Lines:
         if trial.reason:
             parts.append(trial.reason)
         self.write(f"{' '.join(parts)}{', the best so far' if is_best else ''}\n")
+
+    def _is_best(self, place: Place) -> bool:
+        """Whether a trial is the best that is known, which it is from now on."""
+        found = self.best is None or place < self.best
+        self.best = place if found else self.best
+        return found
 
     def _earn(self, now: float) -> None:
         if self.counted is not None:

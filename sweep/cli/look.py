@@ -73,6 +73,7 @@ def _record(study: "Overview") -> dict[str, Any]:
         "best": best,
         "budget": study.budget,
         "edition": spec.edition,
+        "asked": list(study.asked),
         "created": study.created,
         "changed": study.changed,
     }
@@ -111,7 +112,7 @@ def _print_lines(study: "Overview") -> None:
     from sweep.overview import told
 
     spec, session = study.spec, study.session
-    counts = told(study.counts, study.diverged)
+    counts = told(study.counts, study.diverged, study.state)
     since = "" if session is None else f" since {_ago(session['ended'] or session['started'])}"
     print(f"{spec.name} is {study.state}{since}")
     print(f"  trials   {counts or 'none yet'}, of {spec.search.trials}")
@@ -126,7 +127,9 @@ def _print_lines(study: "Overview") -> None:
     if study.rate and study.state == "running":
         left = "" if study.left is None else f"; about {_duration(study.left)} left"
         print(f"  rate     {study.rate:.3g} trials a second{left}")
-    if study.state == "stopped":
+    if study.asked:
+        print(f"  asked    {', '.join(study.asked)}: when the study goes on")
+    if study.state == "stopped" or (study.asked and study.state not in ("running", "paused")):
         print(f"  next     sweep resume {spec.name}")
 
 

@@ -65,7 +65,8 @@ def _say(found: "Decided | Trained") -> str:
     from sweep.verify import Decided
 
     if isinstance(found, Decided):
-        return f"{found.decisions} decisions about {found.trials} trials: as recorded"
+        about = plural(found.trials, "trial")
+        return f"{plural(found.decisions, 'decision')} about {about}: as recorded"
     said = found.differences[0] if found.differences else "the same to the last bit"
     return f"trial {found.trial}, {found.epochs} epochs trained again: {said}"
 

@@ -1,12 +1,15 @@
-"""Whole sweeps against Ray Tune and Optuna: `python -m tests.benchmarks.sweep [ROUNDS] [WORK...]`.
+"""Whole sweeps against Ray Tune and Optuna: `python -m tests.benchmarks.sweep [ROUNDS] [WORK...]`,
+of all works or of some: `python -m tests.benchmarks.sweep --help` names them.
 
 Every row is the same work by every tuner, in processes of their own, in turns, on the same machine;
 times are from the start of the process, in seconds, and of the rounds (3) the median counts. Ray
 Tune is given fewer trials where it is slow: what a trial takes is compared. In the end come
-proposals (`ask`) and the driver of a large cluster (`scale`), and the README's table of it all.
+proposals (`ask`) and the driver of a large cluster (`scale`), and the README's table of it all,
+after half an hour on a machine that does nothing else.
 Needs the extra `bench`, and rustuna if that is to be asked.
 """
 
+import argparse
 import json
 import math
 import os
@@ -131,7 +134,7 @@ Cells = dict[str, dict[str, str]]
 def main(rounds: int = 3, works: Sequence[str] = ()) -> None:
     """Print a line for each tuner of each row as it is known, and then the README's table."""
     print(_where(), flush=True)
-    print(f"{'work':40} {'tuner':22} {'median':>9} {'least':>9} {'most':>9} {'':12} {'ratio':>7}")
+    print(f"{'work':40} {'tuner':22} {'median':>9} {'least':>9} {'most':>9} {'':18} {'ratio':>7}")
     cells: Cells = {}
     for row in ROWS:
         if not works or row.work in works:
@@ -191,7 +194,7 @@ def _show(title: str, known: Mapping[str, Sequence[float | None]], unit: str, ce
             ratio = f"{middle / own:.1f}x"
             cell = f"{middle:,.1f} {unit}" if tuner == "sweep" else f"{middle:,.1f} ({ratio})"
             cell += f", {met} came there" if met else ""
-        print(f"{title:40} {tuner:22} {shown} {met:12} {ratio:>7} {unit}", flush=True)
+        print(f"{title:40} {tuner:22} {shown} {unit:10} {met:7} {ratio:>7}", flush=True)
         column, of_it = NAMES[tuner]
         row = cells.setdefault(title, {})
         row[column] = ", ".join(filter(None, [row.get(column), f"{of_it} {cell}".strip()]))
@@ -234,5 +237,17 @@ def _version(name: str) -> str:
         return "missing"
 
 
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser("python -m tests.benchmarks.sweep")
+    works = [*(row.work for row in ROWS), "ask", "scale"]
+    parser.add_argument("rounds", nargs="?", type=int, default=3, help="whose median counts: 3")
+    parser.add_argument("works", nargs="*", metavar="work", help=", ".join(works))
+    found = parser.parse_args()
+    if unknown := [work for work in found.works if work not in works]:
+        parser.error(f"no work {', '.join(unknown)}: there are {', '.join(works)}")
+    return found
+
+
 if __name__ == "__main__":
-    main(*(int(argument) for argument in sys.argv[1:2]), works=sys.argv[2:])
+    arguments = _arguments()
+    main(arguments.rounds, arguments.works)

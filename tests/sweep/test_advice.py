@@ -202,7 +202,7 @@ def test_a_best_that_grew_to_the_end(metric):
     rows = values_of([sign * i / 100 for i in range(20)])
     (found,) = budget(spec, tables.trials(spec, rows))
     assert found.text.startswith(
-        "The best was still getting better: trial 19 improved it with 0 of"
+        "The best was still getting better: trial 19 improved it as the last of"
     )
     assert (found.facts["before"], found.facts["after"]) == (sign * 0.14, sign * 0.19)
     assert found.facts["gain"] == pytest.approx(5 / 9.5)
@@ -264,7 +264,9 @@ def test_too_few_to_tell():
     [
         ([None, 0.5, 0.6] + [None] * 47, "of 50 trials, the 47 that ended last (94%) brought"),
         ([None] * 40 + [0.1 * i for i in range(9)], "still getting better: trial 48 improved it"),
-        ([None] * 8 + [0.4, 0.5], "still getting better: trial 9 improved it"),
+        ([None] * 8 + [0.4, 0.5], "better: trial 9 improved it as the last of 10 trials"),
+        ([0.4] * 7 + [None, 0.5, 0.3], "trial 8 improved it with 1 of 10 trials (10%) still"),
+        ([None] * 7 + [0.1, 0.3, 0.5], "from 0.1 to 0.5, 100% of its lead over the median"),
         ([0.5] + [None] * 9, "the 9 that ended last (90%) brought nothing better than trial 0"),
     ],
 )

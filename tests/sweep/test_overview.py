@@ -6,6 +6,7 @@ import pytest
 
 from sweep import overview as overviews
 from sweep import studyfile
+from sweep.cli.look import status
 from sweep.overview import overview, spent_budget, told
 from sweep.store import Store
 from sweep.verdict import rank
@@ -38,6 +39,30 @@ def test_the_same_as_the_tables(tmp_path):
 def test_counts_in_words(counts, diverged, words):
     """Only where some diverged is it said."""
     assert told(counts, diverged) == words
+
+
+def test_no_trial_of_a_stopped_study_runs():
+    """What was begun waits for the study to go on."""
+    counts = {"running": 2, "complete": 1}
+    assert told(counts, 0, "paused") == "2 running, 1 complete"
+    assert told(counts, 0, "stopped") == "2 begun, 1 complete"
+
+
+def test_what_is_asked_of_a_study_that_waits(tmp_path, capsys):
+    """Its status tells it, and what to type, until the study has gone on."""
+    path = tmp_path / "s.db"
+    finish(small(tmp_path, trials=4), path)
+    with Store(path) as store:
+        assert overview(store, "small").asked == ()
+        store.request("small", "extend", {"trials": 6})
+        assert overview(store, "small").asked == ("extend",)
+    status("small", str(path))
+    found = capsys.readouterr().out
+    assert "asked    extend: when the study goes on" in found
+    assert "next     sweep resume small" in found
+    finish(small(tmp_path, trials=6), path)
+    status("small", str(path))
+    assert "asked" not in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
