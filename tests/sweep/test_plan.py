@@ -112,3 +112,18 @@ def test_what_was_found_for_keys_without_a_value(tmp_path):
         assert studyfile.load(tmp_path / "full.toml") == spec
     given = spec.model_copy(update={"data": spec.data.model_copy(update={"split": "random"})})
     assert '\nsplit = "random"\n' in studyfile.to_toml(given, plan(given).found)
+
+
+FEW = {
+    "a grid of three points": ('sampler = "grid"', 3),
+    "a budget for one": ("flops = 1.0", 1),
+}
+
+
+@pytest.mark.parametrize("case", FEW)
+def test_a_plan_of_few_trials(tmp_path, case):
+    """Where fewer begin than a plan shows, it shows these."""
+    search, begun = FEW[case]
+    text = '[data]\nsource = "sklearn:iris"\n[space]\nneurons = [2, 4, 8]\n'
+    found = plan(studyfile.load(write(tmp_path, f"{text}[search]\ntrials = 24\n{search}\n")))
+    assert len(found.first) == begun
