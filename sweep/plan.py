@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from itertools import islice, pairwise
+from itertools import islice, pairwise, takewhile
 from math import fsum
 from typing import Any
 
@@ -15,7 +15,7 @@ from sweep.decisions import decisions
 from sweep.errors import StudyNotFound
 from sweep.question import in_its_edition
 from sweep.spec import StudySpec
-from sweep.steps import Begin, Trial
+from sweep.steps import Begin, Trial, Turn
 from sweep.store import Store, locate
 from sweep.warm import Known, trials_of
 from trainer import Dataset, TrainConfig
@@ -186,7 +186,8 @@ def _draw(spec: StudySpec, shape: Shape) -> list[Trial]:
 def _begun(spec: StudySpec, shape: Shape, at_once: int, warm: Known) -> Iterator[Trial]:
     search = spec.search.model_copy(update={"workers": max(at_once, spec.search.workers)})
     steps = decisions(spec.model_copy(update={"search": search}), shape, {}, warm)
-    return islice((step.trial for step in steps if isinstance(step, Begin)), at_once)
+    before = takewhile(lambda step: not isinstance(step, Turn), steps)
+    return islice((step.trial for step in before if isinstance(step, Begin)), at_once)
 
 
 def _mean_flops(spec: StudySpec, shape: Shape, sample: list[Trial]) -> float | None:

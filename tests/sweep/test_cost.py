@@ -1,15 +1,21 @@
 """What a configuration is predicted to cost."""
 
 from dataclasses import replace
+from math import fsum
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from sweep.cost import COEFFICIENTS, MEASURES, WORK, Shape, predicted_cost, work
+from tests.sweep.segments import iris
 from trainer import ACTIVATIONS, NORMS, OPTIMIZERS, TrainConfig
 
 SHAPE = Shape(train_rows=1000, validation_rows=300, n_inputs=20, n_outputs=3)
+THOSE = "elu gelu hard_tanh identity leaky_relu mish relu selu sigmoid signum silu softplus tanh"
+STEPS = "adadelta adagrad adam adamw amsgrad lion momentum nadam nesterov rmsprop sgd"
+PREDICTED = {1: 0.12009047511000001, 2: 0.6073554318000001}
+"""Seconds of trials with these activations and optimizers together, by edition."""
 
 CONFIGS = st.builds(
     TrainConfig,
@@ -74,3 +80,63 @@ def test_every_coefficient_counts_something():
             plain = {} if optimizer != "lbfgs" else {"dropout": 0.0, "norm": "none"}
             known |= set(WORK[edition](replace(everything, optimizer=optimizer, **plain), SHAPE))
         assert set(seconds) == known
+
+
+def test_work_by_hand():
+    """Of 1000 rows and a third of 300, in 16 batches of 64, through a layer of five units."""
+    config = TrainConfig(neurons=(5,), batch_size=64, activation="relu", optimizer="adam")
+    parameters, rows, units = 21 * 5 + 6 * 3, 1100.0, 20 + 5 + 3
+    expected = {
+        "epoch": 1,
+        "step": 16,
+        "layer": 32,
+        "product": rows * parameters,
+        "unit": rows * units,
+        "update": 16 * parameters,
+    }
+    assert WORK[1](config, SHAPE) == expected
+    del expected["update"]
+    expected |= {"update adam": 16 * parameters, "activation relu": rows * 5}
+    assert WORK[2](config, SHAPE) == expected
+    normed = WORK[2](replace(config, norm="layer", dropout=0.1, dtype="float64"), SHAPE)
+    wider = {name: 2 * expected[name] for name in ("product", "unit", "update adam")}
+    wider |= {"activation relu": rows * 10, "dropout": rows * 10, "norm": rows * 10}
+    assert normed == expected | wider | {"norm step": 16}
+    lbfgs = WORK[2](replace(config, optimizer="lbfgs", batch_size="full"), SHAPE)
+    twice = {"product": 2100.0 * parameters, "unit": 2100.0 * units, "activation relu": 2100.0 * 5}
+    steps = {"epoch": 1, "step": 1, "layer": 4, "update lbfgs": parameters}
+    assert lbfgs == twice | steps
+
+
+def test_measures_by_hand():
+    """Operations are of all epochs; a prediction is one product and the hidden activations."""
+    config = TrainConfig(neurons=(5,), batch_size=64, activation="relu", epochs=7)
+    seconds = COEFFICIENTS[2]
+    expected = seconds["product"] * 123 / 3 + seconds["unit"] * 28
+    expected += seconds["activation relu"] * 5 / 3
+    assert MEASURES["prediction_seconds"](config, SHAPE) == pytest.approx(expected, rel=1e-12)
+    assert MEASURES["parameters"](config, SHAPE) == 123
+    assert MEASURES["flops"](config, SHAPE) == 7 * MEASURES["flops"](
+        replace(config, epochs=1), SHAPE
+    )
+    assert predicted_cost((("rate", 0.1),), SHAPE, 7) == 7.0, "nothing is known of one's own"
+
+
+def test_the_shape_of_a_dataset():
+    """Rows to learn from and to judge by, columns and outputs, of the edition that is asked for."""
+    data = iris()
+    found = Shape.of(data, edition=1)
+    rows = len(data.train.y), len(data.validation.y)
+    assert rows[0] > rows[1]
+    assert found == Shape(*rows, n_inputs=4, n_outputs=3, edition=1)
+
+
+@pytest.mark.parametrize(("edition", "seconds"), PREDICTED.items())
+def test_an_edition_predicts_what_it_always_did(edition, seconds):
+    """To the last bit: another formula, or another coefficient, is another edition."""
+    names = tuple(THOSE.split())
+    normed = TrainConfig(neurons=(4,) * len(names), activation=names, norm="batch", dropout=0.1)
+    configs = [replace(normed, optimizer=name) for name in STEPS.split()]
+    plain = TrainConfig(neurons=(30, 10), optimizer="lbfgs", batch_size="full")
+    shape = replace(SHAPE, edition=edition)
+    assert fsum(predicted_cost(config, shape, 3) for config in (*configs, plain)) == seconds

@@ -9,14 +9,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from sweep import decisions as fold
 from sweep import studyfile
 from sweep.backends import Report
-from sweep.cost import Shape, predicted_cost
+from sweep.cost import Shape, flops, parameters, predicted_cost
 from sweep.decisions import decisions, seeds
 from sweep.pruners import rungs
 from sweep.rows import Attempt, attempt_row, report_of
+from sweep.search import History
 from sweep.spec import StudySpec
-from sweep.steps import Await, Begin, Decide
+from sweep.steps import Await, Begin, Close, Decide, Edit, Enqueue, Full, Promote, Submit, Turn
 from tests.sweep.studies import small
 from trainer import EpochRecord, TrainConfig
 
@@ -34,8 +36,8 @@ def reported(segment, *, diverges=False):
     return Report(records, "diverged" if diverges else "finished")
 
 
-def take(spec, proposed=None, *, diverges=lambda segment: False):
-    """Every step of a study."""
+def take(spec, proposed=None, *, diverges=lambda segment: False, commands=None):
+    """Every step of a study; `commands` are given at these steps."""
     steps = decisions(spec, SHAPE, proposed or {})
     taken, reply = [], None
     while True:
@@ -47,6 +49,8 @@ def take(spec, proposed=None, *, diverges=lambda segment: False):
         reply = None
         if isinstance(step, Await):
             reply = reported(step.segment, diverges=diverges(step.segment))
+        elif isinstance(step, Turn):
+            reply = (commands or {}).get(step.step)
 
 
 def table(steps):
@@ -201,3 +205,165 @@ def test_rungs_rise_to_the_last_epoch(epochs, low, factor):
     assert list(found) == sorted(set(found))
     assert found[-1] == epochs
     assert found[0] == min(low, epochs)
+
+
+def points(folder, rates, **search):
+    """A study of as many configurations as there are learning rates, drawn at random."""
+    raw = studyfile.to_json(small(folder, sampler="random", pruner="none"))
+    raw["space"] = {"learning_rate": [0.1 / (i + 1) for i in range(rates)], "layers": 1}
+    raw["search"] |= search
+    return studyfile.from_json(raw)
+
+
+def outcomes(steps):
+    """Of each trial by number: `duplicate`, `too_large` or how it was trained."""
+    ends = (s for s in steps if isinstance(s, Decide) and s.state not in ("running", "paused"))
+    return [step.outcome for step in sorted(ends, key=lambda step: step.trial.number)]
+
+
+def test_a_space_is_exhausted_after_a_hundred_duplicates_in_a_row(tmp_path):
+    """Those between which something new came do not count."""
+    found = outcomes(take(points(tmp_path, 50, trials=60)))
+    last = max(i for i, outcome in enumerate(found) if outcome == "finished")
+    assert found[last + 1 :] == ["duplicate"] * 100
+    assert found[:last].count("duplicate") > 100, "or there is nothing to see"
+
+
+def test_a_space_of_too_large_networks_is_given_up(tmp_path):
+    """After a thousand of them; one that is as large as may be is trained."""
+    spec = points(tmp_path, 2, repeats=True)
+    size = int(parameters(take(spec)[0].trial.config, SHAPE))
+    assert (
+        outcomes(take(points(tmp_path, 2, repeats=True, max_parameters=size - 1)))
+        == ["too_large"] * 1000
+    )
+    fits = points(tmp_path, 2, repeats=True, max_parameters=size)
+    assert outcomes(take(fits)) == ["finished"] * 24
+
+
+def test_an_edited_space_is_searched_anew(tmp_path):
+    """One that was exhausted has new points after an edit, and trials are trained there."""
+    raw = studyfile.to_json(points(tmp_path, 1))
+    raw["space"] |= {"batch_size": {"low": 4, "high": 5}}
+    edit = Edit({"batch_size": {"low": 4, "high": 64}})
+    steps = take(studyfile.from_json(raw), commands={1: [edit]})
+    sizes = [s.trial.config.batch_size for s in steps if isinstance(s, Decide) and s.epochs]
+    assert len(sizes) == len(set(sizes)) == 24
+
+
+def test_commands_take_effect_at_their_step(tmp_path):
+    """What is enqueued is the next trial, though it was had before; a closed study begins none."""
+    commands = {1: [Enqueue({"learning_rate": 0.1})], 2: [Close("enough")]}
+    steps = take(points(tmp_path, 2, workers=2), commands=commands)
+    first, second = (steps.index(Turn(step)) for step in (1, 2))
+    begun = next(step for step in steps[first:] if isinstance(step, Begin))
+    assert begun.trial.params["learning_rate"] == 0.1
+    earlier = (s.trial.config for s in steps[:first] if isinstance(s, Begin))
+    assert begun.trial.config in earlier
+    number = begun.trial.number
+    assert outcomes(steps)[number] == "finished"
+    assert not any(isinstance(step, Begin) for step in steps[second:])
+
+
+@pytest.mark.parametrize("replicates", [1, 2])
+def test_a_budget_of_operations_is_of_all_replicates(tmp_path, replicates):
+    """The last trial begins while something of it is left."""
+    options = {"repeats": True, "replicates": replicates}
+    each = replicates * flops(take(points(tmp_path, 1, **options))[0].trial.config, SHAPE)
+    for budget, trials in ((3 * each, 3), (3 * each + 1, 4), (3 * each - 1, 3)):
+        assert len(outcomes(take(points(tmp_path, 1, flops=budget, **options)))) == trials
+
+
+@pytest.mark.parametrize("options", [{}, {"replicates": 2}, {"replicates": 2, "resample": "folds"}])
+@pytest.mark.parametrize("pruner", ["promotion", "successive_halving"])
+def test_segments_end_when_their_workers_are_through(tmp_path, pruner, options):
+    """A stage of a trial takes its virtual worker its replicates' seconds; what is predicted of a
+    segment is what bundles and checkpoints are made by."""
+    spec = small(tmp_path, pruner=pruner, **options)
+    begun, ends, seeds_ = {}, {}, set()
+    for step in take(spec):
+        if isinstance(step, Begin | Promote | Decide):
+            trial = step.last.trial if isinstance(step, Promote) else step.trial
+            if isinstance(step, Decide) and trial.number in ends:
+                assert step.virtual_time == ends[trial.number]
+            begun[trial.number] = step.virtual_time
+        elif isinstance(step, Submit):
+            segment = step.segment
+            cost = predicted_cost(segment.config, SHAPE, segment.until - segment.start)
+            assert segment.seconds == cost
+            assert segment.fold == (segment.replicate if "resample" in options else 0)
+            assert step.cost == predicted_cost(segment.config, SHAPE, segment.until)
+            assert step.virtual_end == begun[segment.trial] + spec.search.replicates * cost
+            ends[segment.trial] = step.virtual_end
+            seeds_.add((segment.seed, segment.trial, segment.replicate))
+    assert len({seed for seed, *_ in seeds_}) == len(seeds_) == 24 * spec.search.replicates
+
+
+def test_what_stays_paused_is_pruned_in_the_end(tmp_path):
+    """By number, at a step after all others, and no trial begins past the step that says so."""
+    steps = take(small(tmp_path, pruner="promotion", trials=30))
+    turns = [step.step for step in steps if isinstance(step, Turn)]
+    last = max(i for i, step in enumerate(steps) if isinstance(step, Turn | Await))
+    ends = [s for s in steps[last + 1 :] if isinstance(s, Decide) and s.outcome == "pruned"]
+    numbers = [step.trial.number for step in ends]
+    assert len(numbers) > 5
+    assert numbers == sorted(numbers)
+    assert {step.step for step in ends} == {turns[-1] + 1}
+    times = [s.virtual_time for s in steps[:last] if isinstance(s, Begin | Promote | Decide)]
+    assert times == sorted(times)
+    (full,) = (i for i, step in enumerate(steps) if isinstance(step, Full))
+    assert Turn(steps[full].step) == next(s for s in steps[full:] if isinstance(s, Turn))
+    assert not any(isinstance(step, Begin) for step in steps[full:])
+
+
+def test_what_the_sampler_is_told(tmp_path, monkeypatch):
+    """Of a duplicate the value of its like, if that is known; of too large a network and one that
+    diverged to keep away; of others what they came to, from rung to rung."""
+    told, reports = {}, {}
+
+    class Noted(History):
+        def tell(self, number, state, values=None, violations=()):
+            told[number] = state, values, violations
+            super().tell(number, state, values, violations)
+
+        def report(self, number, step, value):
+            reports.setdefault(number, []).append(step)
+            super().report(number, step, value)
+
+    monkeypatch.setattr(fold, "History", Noted)
+    raw = studyfile.to_json(points(tmp_path, 12, trials=40, pruner="successive_halving"))
+    raw["search"] |= {"max_parameters": 120, "constraints": {"parameters": {"high": 60}}}
+    raw["space"]["neurons"] = [4, 8, 40]
+    spec = studyfile.from_json(raw)
+    steps = take(spec, diverges=lambda segment: segment.config.learning_rate == 0.1)
+    first, seen = {}, set()
+    for step in steps:
+        if not isinstance(step, Decide) or step.state in ("running", "paused"):
+            continue
+        number = step.trial.number
+        state, values, violations = told[number]
+        seen.add((step.outcome, state))
+        if step.outcome == "duplicate":
+            known = first.get(step.trial.config)
+            assert (state, values) == (("complete", known) if known else ("failed", None))
+        elif step.outcome == "too_large":
+            assert (state, values) == ("pruned", None)
+        elif step.outcome == "diverged":
+            assert (state, values) == ("diverged", None)
+        elif step.outcome == "pruned":
+            assert (state, reports[number][-1]) == ("pruned", step.epochs)
+        else:
+            assert (state, values, violations) == ("complete", (step.value,), step.violations)
+            assert violations == (max(0.0, parameters(step.trial.config, SHAPE) - 60),)
+            first[step.trial.config] = values
+    assert {outcome for outcome, _ in seen} == {
+        *("duplicate", "too_large", "diverged", "pruned", "finished")
+    }
+    assert {("duplicate", "complete"), ("duplicate", "failed")} <= seen
+
+
+def test_replicates_one_after_the_other_end_where_a_trial_is_surely_worse(tmp_path):
+    """The best trial so far is what the others are compared with."""
+    spec = small(tmp_path, pruner="wilcoxon", replicates=8, trials=30)
+    ends = outcomes(take(spec))
+    assert {"pruned", "finished"} == set(ends)

@@ -7,6 +7,7 @@ import pytest
 
 from sweep import dispatch
 from sweep.backends import Limits, Report, Result
+from sweep.backends.segment import MOST
 from sweep.backends.serial import SerialBackend
 from sweep.backends.simulated import Clock, SimulatedBackend
 from sweep.checkpoints import WORTH, Checkpoints
@@ -315,6 +316,131 @@ def test_ticks_tell_how_far_what_runs_has_come(dataset, monkeypatch):
 
 def epoch(beat):
     return beat.epoch
+
+
+def ticked(dispatch, *segments):
+    """The reports of segments that were asked for."""
+    for segment in segments:
+        for _ in dispatch.ticks(segment):
+            pass
+    return [dispatch.take(segment) for segment in segments]
+
+
+def test_short_segments_go_out_in_bundles(dataset):
+    """As many as make two bundles for each CPU."""
+    backend = Flaky((dataset,))
+    dispatch = Dispatch(backend, Memory())
+    for number in range(2 * MOST + 5):
+        dispatch.submit(replace(trial(number)[0], seconds=0.0), float(number))
+    assert len(backend.sent) == 2 * MOST
+
+
+def test_a_later_state_is_not_that_of_an_earlier_epoch(dataset, expected):
+    """A training from its beginning begins there, though its trial has come further."""
+    backend = Flaky((dataset,))
+    dispatch = Dispatch(backend, Memory())
+    whole(dispatch, trial())
+    assert dispatch.state(trial()[1]) is None
+    again = replace(trial()[-1], start=0)
+    dispatch.compute(again)
+    assert curve(ticked(dispatch, again)) == expected
+    dispatch.forget(0)
+    assert dispatch.state(again) is None
+
+
+def test_a_segment_that_was_killed_while_it_waited_can_be_computed(dataset):
+    """Once: what is left of it in the line is not sent."""
+    backend, segment = Flaky((dataset,)), trial()[0]
+    dispatch = Dispatch(backend, Memory(), hold=True)
+    dispatch.submit(segment, 0.0)
+    assert dispatch.kill(0)
+    assert dispatch.take(segment).outcome == "killed"
+    dispatch.forget(0)
+    dispatch.compute(segment)
+    dispatch.hold = False
+    (report,) = ticked(dispatch, segment)
+    assert report.outcome == "finished"
+    assert len(backend.sent) == 1
+
+
+def test_the_limit_of_time_is_each_replicate_s(dataset):
+    """Less what its own epochs took; the whole where it begins anew."""
+    first, second = (replace(trial()[0], replicate=number) for number in (0, 1))
+    after = replace(trial()[1], replicate=1)
+    backend = Flaky((dataset,), {after: [LOST] * 2})
+    dispatch = Dispatch(backend, Memory(), limits=Limits(seconds=100.0))
+    reports = whole(dispatch, [first, second, after])
+    spent = sum(record.seconds for record in reports[1].records)
+    left = [limits.seconds for sent, _, limits in backend.sent if sent == after]
+    assert left == pytest.approx([100.0 - spent, 100.0 - spent, 100.0])
+
+
+def test_a_segment_sent_again_waits_from_when_it_was_lost(dataset):
+    """The times of its tries follow each other."""
+    segment, journal = trial()[0], Memory()
+    whole(Dispatch(Flaky((dataset,), {segment: [LOST] * 2}), journal), [segment])
+    tries = journal.attempts[segment]
+    times = [x for each in tries for x in (each.queued, each.sent, each.received)]
+    assert times == sorted(times)
+    assert [each.queued for each in tries[1:]] == [each.received for each in tries[:-1]]
+
+
+def test_what_is_held_is_stuck_when_nothing_runs(dataset):
+    """Not while something runs, nor where nothing waits, nor when nothing is held."""
+    dispatch = Dispatch(Flaky((dataset,)), Memory())
+    running, waiting = trial(0)[0], trial(1)[0]
+    dispatch.submit(running, 0.0)
+    dispatch.hold = True
+    assert not dispatch.is_stuck
+    ticked(dispatch, running)
+    assert not dispatch.is_stuck
+    dispatch.submit(waiting, 0.0)
+    assert dispatch.is_stuck
+    dispatch.hold = False
+    assert not dispatch.is_stuck
+
+
+def test_an_extended_study_goes_on_with_what_it_keeps(dataset):
+    """What runs of trials that it keeps is awaited; of the others, whose numbers are given anew,
+    nothing is known: neither reports, nor that they were killed, nor what still comes of them."""
+    backend, before, after = Flaky((dataset,)), Memory(), Memory()
+    after.proposed = {0: {}, 1: {}}
+    dispatch = Dispatch(backend, before)
+    kept, ready, gone, killed = (trial(number)[0] for number in (0, 2, 3, 4))
+    dispatch.submit(ready, 0.0)
+    for _ in dispatch.ticks(ready):
+        pass
+    dispatch.hold = True
+    dispatch.submit(killed, 0.0)
+    assert dispatch.kill(4)
+    dispatch.hold = False
+    dispatch.submit(gone, 1.0)
+    dispatch.submit(kept, 2.0)
+    dispatch.hold = True
+    dispatch.go_on(after)
+    assert not dispatch.hold
+    assert not dispatch.is_ready(ready)
+    assert dispatch.state(ready) is None
+    (report,) = ticked(dispatch, kept)
+    assert report.outcome == "finished"
+    assert list(after.attempts) == [kept]
+    anew = replace(CONFIG, learning_rate=0.01)
+    others = [replace(segment, config=anew) for segment in (ready, gone, killed)]
+    for segment in (*others, gone):
+        dispatch.submit(segment, 3.0)
+    assert {report.outcome for report in ticked(dispatch, *others, gone)} == {"finished"}
+    assert list(before.attempts) == [ready, killed]
+
+
+def test_a_cancelled_run_leaves_nothing_at_the_backend(dataset):
+    """What was sent is killed there."""
+    backend = Flaky((dataset,))
+    dispatch = Dispatch(backend, Memory())
+    for number in range(3):
+        dispatch.submit(trial(number)[0], 0.0)
+    dispatch.cancel()
+    results = [result for _ in range(3) for result in backend.wait(0.0)]
+    assert [result.report.outcome for result in results] == ["killed"] * 2
 
 
 # Checkpoints.

@@ -5,8 +5,10 @@ from dataclasses import replace
 
 import pytest
 
-from sweep import studyfile
-from sweep.plan import SAMPLE, plan
+from sweep import datasets, studyfile
+from sweep.errors import StudyFileError
+from sweep.plan import SAMPLE, VECTORS, WORKER, plan
+from sweep.pruners import rungs
 from sweep.results import load
 from sweep.spec import StudySpec
 from tests.sweep.studies import SMALL, finish, small, write
@@ -112,3 +114,117 @@ def test_what_was_found_for_keys_without_a_value(tmp_path):
         assert studyfile.load(tmp_path / "full.toml") == spec
     given = spec.model_copy(update={"data": spec.data.model_copy(update={"split": "random"})})
     assert '\nsplit = "random"\n' in studyfile.to_toml(given, plan(given).found)
+
+
+SHARES = {
+    # 1 epoch, of a third 2 more and of a ninth 6 more; hyperband's other brackets begin later
+    "successive_halving": (((1, 3, 9),), (1 + 2 / 3 + 6 / 9) / 9),
+    "promotion": (((1, 3, 9),), (1 + 2 / 3 + 6 / 9) / 9),
+    "hyperband": (((1, 3, 9), (3, 9), (9,)), None),
+    "none": (((9,),), 1.0),
+    "median": (((1, 3, 9),), 0.0),
+    "wilcoxon": ((), 0.0),
+}
+
+
+@pytest.mark.parametrize("pruner", SHARES)
+def test_the_least_that_is_trained(tmp_path, pruner):
+    """The epochs of each rung, of ever fewer trials; of hyperband's as they are shared out."""
+    brackets, share = SHARES[pruner]
+    spec = small(tmp_path, pruner=pruner, replicates=3 if pruner == "wilcoxon" else 1)
+    found = plan(spec)
+    assert found.rungs == brackets
+    if share is None:
+        shares = {(1, 3, 9): (1 + 2 / 3 + 6 / 9) / 9, (3, 9): (3 + 6 / 3) / 9, (9,): 1.0}
+        share = sum(shares[rungs(spec, number)] for number in range(24)) / 24
+    assert found.least == pytest.approx(share)
+    record = found.record()
+    assert record["most_seconds"] == 24 * found.seconds
+    assert record["least_seconds"] == pytest.approx(share * 24 * found.seconds)
+    assert record["most_flops"] == 24 * found.flops
+
+
+def test_bytes_by_hand(tmp_path):
+    """Of every fold's rows; of the largest network its vectors, and a batch in each layer."""
+    text = SMALL.replace("[space]", '[space]\ndtype = "float64"')
+    text = text.replace("neurons = { low = 2, high = 16, log = true }", "neurons = [2, 16]")
+    text = text.replace("layers = { low = 0, high = 2 }", "layers = 1")
+    text = text.replace("batch_size = { low = 4, high = 64, log = true }", "batch_size = 32")
+    whole, folds = (
+        small(tmp_path, text, pruner="none", **options)
+        for options in ({}, {"replicates": 3, "resample": "folds"})
+    )
+    for spec in (whole, folds):
+        arrays = [
+            array
+            for dataset, _ in datasets.load_study(spec)[0]
+            for split in (dataset.train, dataset.validation)
+            for array in (split.x, split.y)
+        ]
+        assert plan(spec).data_bytes == sum(array.nbytes for array in arrays)
+    found = plan(whole)
+    parameters = 5 * 16 + 17 * 3
+    numbers = VECTORS * parameters + 32 * (4 + 3 * (16 + 3))
+    assert found.worker_bytes == WORKER + 8 * numbers
+    dataset, _ = datasets.load(whole.data)
+    assert found.record()["data"] == {
+        "train_rows": len(dataset.train.y),
+        "validation_rows": len(dataset.validation.y),
+        "features": 4,
+        "outputs": 3,
+        "bytes": found.data_bytes,
+    }
+    assert "data.positive" not in found.found, "of three classes none is the positive one"
+
+
+def test_the_mean_is_of_the_whole_space(tmp_path):
+    """Whatever limits a study has, its trials are predicted by the same sample."""
+    free = plan(small(tmp_path))
+    for limits in ({"max_parameters": 50}, {"max_flops": 1e6}, {"flops": 1.0}, {"trials": 1}):
+        record = studyfile.to_json(small(tmp_path))
+        record["search"] |= limits
+        assert plan(studyfile.from_json(record)).seconds == free.seconds
+
+
+def test_only_what_a_trial_uses_is_listed(tmp_path):
+    """Without a hidden layer there is no width."""
+    first = plan(small(tmp_path, seed=3)).record()["first"]
+    layers = [trial["params"]["layers"] for trial in first]
+    assert 0 in layers
+    assert any(layers)
+    for trial in first:
+        widths = [name for name in trial["params"] if name.startswith("neurons")]
+        assert len(widths) == trial["params"]["layers"]
+
+
+def test_a_plan_is_of_the_edition_that_would_run(tmp_path):
+    """Its own, or that of the study of its name that has begun."""
+    spec = small(tmp_path, trials=2)
+    first = spec.model_copy(update={"edition": 1})
+    assert plan(first).seconds != plan(spec).seconds
+    finish(first, tmp_path / "s.db")
+    there = plan(spec, str(tmp_path / "s.db"))
+    assert there.spec.edition == 1
+    assert there.seconds == plan(first).seconds
+
+
+def test_data_that_does_not_suit_is_refused(tmp_path):
+    """Before a plan is shown for it."""
+    text = SMALL.replace("epochs = 9", 'epochs = 9\nmetric = "rmse"')
+    with pytest.raises(StudyFileError, match="rmse"):
+        plan(small(tmp_path, text))
+
+
+FEW = {
+    "a grid of three points": ('sampler = "grid"', 3),
+    "a budget for one": ("flops = 1.0", 1),
+}
+
+
+@pytest.mark.parametrize("case", FEW)
+def test_a_plan_of_few_trials(tmp_path, case):
+    """Where fewer begin than a plan shows, it shows these."""
+    search, begun = FEW[case]
+    text = '[data]\nsource = "sklearn:iris"\n[space]\nneurons = [2, 4, 8]\n'
+    found = plan(studyfile.load(write(tmp_path, f"{text}[search]\ntrials = 24\n{search}\n")))
+    assert len(found.first) == begun

@@ -10,6 +10,7 @@ import time
 from itertools import product
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 from pandas.testing import assert_frame_equal, assert_series_equal
@@ -21,6 +22,7 @@ import sweep
 from sweep import fingerprint, studyfile
 from sweep.cli.app import app
 from sweep.errors import UsageError
+from sweep.ledger import ledger
 from sweep.loop import Opened
 from sweep.overview import overview
 from sweep.report import report
@@ -215,6 +217,78 @@ def test_the_ledger_knows_how_long_what_ended_early_waited(tmp_path):
     expected = waited.groupby(decided["trial"]).sum()
     found = study.ledger.trials.set_index("trial")["waiting"]
     assert_series_equal(found, expected, check_names=False)
+
+
+NOON = pd.Timestamp("2026-01-01T12:00Z")
+STAMPS = ("queued", "sent", "started", "loaded", "finished", "received")
+
+
+def tried(trial, start, until, *seconds, training, accepted=True):
+    """An attempt with its times in seconds past noon."""
+    stamps = [NOON + pd.Timedelta(seconds=s) for s in seconds]
+    known = {"trial": trial, "start": start, "until": until, "training": training}
+    return known | {"accepted": accepted} | dict(zip(STAMPS, stamps, strict=True))
+
+
+def told(trial, epoch, seconds):
+    return {"trial": trial, "epoch": epoch, "time": NOON + pd.Timedelta(seconds=seconds)}
+
+
+def session(cpus, ready, ended, **recording):
+    known = {"began": NOON, "ready": NOON + pd.Timedelta(seconds=ready), "cpus": cpus}
+    return (
+        known | {"ended": None if ended is None else NOON + pd.Timedelta(seconds=ended)} | recording
+    )
+
+
+def test_the_ledger_of_known_times():
+    """Trial 0 loses a try, is promoted later and has two segments; 1 has one, whose clock is
+    behind; 2 has none yet; 3 was decided upon before its second segment, which stays undecided."""
+    attempts = pd.DataFrame(
+        [
+            tried(0, 0, 1, 0, 1, 3, 6, 10, 15, training=3.5, accepted=False),
+            tried(0, 0, 1, 15, 16, 18, 21, 25, 30, training=3.5),
+            tried(0, 1, 3, 50, 50, 52, 52, 60, 61, training=8.0),
+            tried(1, 0, 3, 20, 21, 20, 22, 24, 26, training=1.0),
+            tried(3, 0, 1, 0, 0, 0, 0, 1, 1, training=1.0),
+            tried(3, 1, 3, 1, 1, 1, 1, 4, 4, training=2.0),
+        ]
+    )
+    decided = [told(0, 1, 33), told(0, 1, 48), told(0, 3, 65), told(1, 3, 25), told(3, 1, 2)]
+    events = pd.DataFrame([told(0, None, -1), *decided, told(None, None, 70)])
+    trials = {
+        "number": [0, 1, 2, 3],
+        "asking": [0.5, 0.25, None, 0.0],
+        "predicted_cost": [9.0, 2.0, 4.0, 9.0],
+        "epochs": [3, 1, None, 1],
+    }
+    sessions = [
+        session(2, 10, 40, recording=0.5, recording_median=0.1),
+        session(4, 50, 60, recording=0.25, recording_median=0.2),
+        session(4, 70, None, recording=None, recording_median=None),
+    ]
+    found = ledger(trials, attempts, events, sessions, 3)
+    expected = {
+        "asking": [0.5, 0.25, 0.0, 0.0],
+        "queued": [2.0, 1.0, 0.0, 0.0],
+        "starting": [6.0, 0.0, 0.0, 0.0],
+        "loading": [6.0, 2.0, 0.0, 0.0],
+        "training": [15.0, 1.0, 0.0, 3.0],
+        "reporting": [11.0, 2.0, 0.0, 0.0],
+        "waiting": [7.0, 0.0, 0.0, 1.0],
+        "predicted": [9.0, 2 / 3, 0.0, 3.0],
+    }
+    assert list(found.trials["trial"]) == [0, 1, 2, 3]
+    for part, seconds in expected.items():
+        assert list(found.trials[part]) == pytest.approx(seconds), part
+    assert (found.cpu_seconds, found.sessions, found.recording) == (100.0, 3, 0.75)
+    assert found.recording_median is None
+    assert found.share == 0.19
+    assert found.parts.set_index("part").loc["training", "milliseconds"] == 4750
+    ratios = [1.0, 1.5, 15 / 9]  # of those that trained
+    assert found.slowness == pytest.approx(1.5)
+    assert found.band == pytest.approx((1.1 / 1.5, (1.5 + 0.8 * (ratios[2] - 1.5)) / 1.5))
+    assert np.isnan(ledger(trials, attempts, events, [], 3).share)
 
 
 @pytest.mark.parametrize("seed", range(0, 60, 4))
