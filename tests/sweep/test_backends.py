@@ -269,11 +269,13 @@ def test_a_killed_worker_is_noticed(backend):
 
 
 def is_dead(process):
+    """Whether all of its threads are gone too, so that it can be waited for."""
     try:
         status = Path(f"/proc/{process}/stat").read_text()
     except FileNotFoundError:
         return True
-    return status.rpartition(")")[2].split()[0] in "ZX"
+    state, *rest = status.rpartition(")")[2].split()
+    return state in "ZX" and int(rest[16]) <= 1
 
 
 def heard(backend, count):
