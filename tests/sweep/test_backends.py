@@ -11,8 +11,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sweep.backends import Limits, Segment
+from sweep.backends import Beat, Limits, Segment
 from sweep.backends.processes import ProcessBackend
+from sweep.backends.sent import GRACE, Sent
 from sweep.backends.serial import SerialBackend
 from sweep.errors import BackendError
 from tests.sweep.segments import CONFIG, iris, own
@@ -341,6 +342,46 @@ def test_a_state_that_cannot_travel_is_an_error(backend):
     report = alone(backend, own("unsendable", start=3, until=4), first.state).report
     assert report.outcome == "error"
     assert "cannot pickle" in report.error
+
+
+MEMORY = Limits(seconds=10.0, memory=100)
+DEATHS = {
+    "nothing was heard": (MEMORY, [], "worker_lost"),
+    "no memory is limited": (Limits(seconds=10.0), [1000, 9000], "worker_lost"),
+    "it used what it may": (MEMORY, [1000, 1050, 1081], "out_of_memory"),
+    "it used less": (MEMORY, [1000, 1090, 1079], "worker_lost"),
+}
+
+
+@pytest.mark.parametrize("case", DEATHS)
+def test_how_a_segment_ended_whose_worker_died(case):
+    """At its limit when last heard of, beside what the worker had before, or not."""
+    limits, resident, outcome = DEATHS[case]
+    sent = Sent(Segment(3, CONFIG, 7, 0, 6), None, limits)
+    for epoch, used in enumerate(resident):
+        sent.hear(Beat(3, 0, 5.0, epoch, None, used, "worker", "node"), 100.0 + epoch)
+    assert sent.lost() == outcome
+    report = sent.report(outcome, "it died")
+    assert (report.outcome, report.error) == (outcome, "it died")
+    if resident:
+        assert (report.worker, report.node, report.started) == ("worker", "node", 5.0)
+        assert report.finished > 5.0
+        assert sent.last.epoch == len(resident) - 1
+    else:
+        assert report.started is None
+    sent.verdict = "killed"
+    assert sent.report(outcome, "it died").outcome == "killed"
+
+
+def test_when_a_segment_is_overdue():
+    """Some seconds past its limit since it was first heard of, by the clock of who listens."""
+    for seconds, overdue in ((None, False), (10.0, True)):
+        sent = Sent(Segment(0, CONFIG, 7, 0, 6), None, Limits(seconds=seconds))
+        assert not sent.overdue(1e9), "it has not begun"
+        for now in (100.0, 105.0):
+            sent.hear(Beat(0, 0, 5.0, 0, None, 0), now)
+        assert not sent.overdue(110.0 + GRACE)
+        assert sent.overdue(110.1 + GRACE) == overdue
 
 
 def test_an_address_that_does_not_answer_is_refused(monkeypatch):
