@@ -138,7 +138,7 @@ def test_a_run_is_watched_and_stopped(tmp_path):
     """Lines come as trials end; when the study is stopped, the watch ends with status 5."""
     with running(tmp_path) as (going, path), process("watch", "small", "--store", path) as watching:
         heading, summed, first, *_ = (watching.stderr.readline() for _ in range(3))
-        assert heading.startswith("small: 100000 trials")
+        assert heading.startswith("small: 100,000 trials")
         assert "trials ended: " in summed
         assert " after " in first
         going.send_signal(signal.SIGINT)
