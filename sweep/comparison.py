@@ -13,12 +13,12 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from sweep import datasets, difference
+from sweep.best_so_far import best_so_far
 from sweep.bootstrap import draws
 from sweep.difference import Outcome
 from sweep.entries import did_you_mean
 from sweep.errors import SweepError, UsageError
 from sweep.results import Study, load
-from sweep.stairs import stairs
 from sweep.store import Location
 
 AXES = {
@@ -75,7 +75,7 @@ class Comparison:
         of_axis = self.curves[self.curves["axis"] == axis].groupby("study", sort=False)
         curves = [(str(name), curve["x"], curve["best"]) for name, curve in of_axis]
         title = f"Best {self.metric} so far"
-        return stairs(curves, title=title, x=AXES[axis], y=self.metric)
+        return best_so_far(curves, title=title, x=AXES[axis], y=self.metric)
 
 
 def compare(

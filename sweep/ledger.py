@@ -12,7 +12,7 @@ MEANING = {
     "queued": "waiting in the driver",
     "starting": "waiting for a worker",
     "loading": "fetching data and state",
-    "training": "training",
+    "training": "epochs in the trainer",
     "reporting": "returning the report",
     "waiting": "waiting for virtual order",
 }

@@ -132,7 +132,7 @@ def diverged_of(trials: Sequence[Row]) -> int:
 def told(counts: Mapping[str, int], diverged: int, study: str = "running") -> str:
     """How many trials are in each state, in words, and how many of the pruned diverged; no trial
     of a `study` in another state than running or paused is running."""
-    words = {} if study in ("running", "paused") else {"running": "begun"}
+    words = {} if study in ("running", "paused") else {"running": "unfinished"}
     ways = {"pruned": f" ({diverged:,} of them diverged)"} if diverged else {}
     return ", ".join(
         f"{n:,} {words.get(state, state)}{ways.get(state, '')}" for state, n in counts.items()

@@ -120,7 +120,9 @@ def _as_it_would_run(spec: StudySpec, store: str | None) -> StudySpec:
     try:
         with Store(locate(store), read_only=True) as record:
             known = record.find(spec.name)
-            return spec if known is None else in_its_edition(spec, known, record)
+            if known is None or not record.count_trials(known["id"]):
+                return spec
+            return in_its_edition(spec, studyfile.from_json(known["spec"]))
     except StudyNotFound:  # there is no store yet
         return spec
 

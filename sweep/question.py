@@ -22,7 +22,7 @@ def same_question(spec: StudySpec, data_fingerprint: str, known: Row, store: Sto
     if not store.count_trials(known["id"]):
         return spec  # it never began: the file may have been mended since
     stored = studyfile.from_json(known["spec"])
-    spec = in_its_edition(spec, known, store)
+    spec = in_its_edition(spec, stored)
     search = stored.search.model_copy(update={"trials": spec.search.trials, **_budgets(spec)})
     # The same rows may be in another place by now: their fingerprint tells.
     data = stored.data.model_copy(update={"source": spec.data.source})
@@ -47,11 +47,11 @@ def same_question(spec: StudySpec, data_fingerprint: str, known: Row, store: Sto
     return stored.model_copy(update={"data": data})
 
 
-def in_its_edition(spec: StudySpec, known: Row, store: Store) -> StudySpec:
-    """A file's question in the edition with which the stored study began, unless it names one."""
-    if "edition" in spec.model_fields_set or not store.count_trials(known["id"]):
+def in_its_edition(spec: StudySpec, stored: StudySpec) -> StudySpec:
+    """A file's question in the edition of the stored study, unless it names one."""
+    if "edition" in spec.model_fields_set:
         return spec
-    return spec.model_copy(update={"edition": studyfile.from_json(known["spec"]).edition})
+    return spec.model_copy(update={"edition": stored.edition})
 
 
 def _budgets(spec: StudySpec) -> dict[str, float | None]:

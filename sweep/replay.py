@@ -10,6 +10,7 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from sweep import datasets, overview, studyfile, tables
+from sweep.best_so_far import best_so_far
 from sweep.cost import MEASURES, Shape
 from sweep.course import Course, Record, course, is_recorded
 from sweep.entries import did_you_mean
@@ -17,7 +18,6 @@ from sweep.errors import SweepError, UsageError
 from sweep.journal import COMMANDS, command
 from sweep.recorded import Recorded
 from sweep.spec import StudySpec
-from sweep.stairs import stairs
 from sweep.steps import Command
 from sweep.store import Row
 from sweep.surrogate import Error
@@ -269,7 +269,7 @@ def figure(
 ) -> go.Figure:
     """The best values so far over the seconds of training."""
     known = [(name, curve.dropna(subset="best")) for name, curve in curves]
-    found = stairs(
+    found = best_so_far(
         [(name, curve["cpu_seconds"], curve["best"]) for name, curve in known],
         title=f"What {study} would have come to",
         x="seconds of training on one CPU",

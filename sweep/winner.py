@@ -16,7 +16,7 @@ from sweep.errors import StoreError, SweepError
 from sweep.model import Model, model_file, remove_models
 from sweep.spec import StudySpec
 from sweep.steps import Decide, Trial
-from trainer import Dataset, TrainState
+from trainer import Dataset, TrainConfig, TrainState
 from trainer.archive import ArchiveError
 
 
@@ -82,7 +82,9 @@ class Winner:
         return (yield from train_again(segment, self.dispatch))
 
 
-def saved(file: Path, config: Any, state: TrainState, preprocessing: Preprocessing) -> Model:
+def saved(
+    file: Path, config: TrainConfig, state: TrainState, preprocessing: Preprocessing
+) -> Model:
     """The model of a training, written to its file; StoreError if it cannot be."""
     model = Model(config, state.parameters, preprocessing, state.embedding)
     try:

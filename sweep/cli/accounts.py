@@ -28,8 +28,7 @@ def print_ledger(study: Study) -> None:
     console.print()
     trials = max(1, len(ledger.trials))
     for part, seconds in ledger.total.items():
-        name = ", ".join(dict.fromkeys([str(part), MEANING[str(part)]]))  # training is training
-        console.print(_line(name, seconds, trials))
+        console.print(_line(f"{part}, {MEANING[str(part)]}", seconds, trials))
     console.print(_line("recording, waiting for the store", ledger.recording, trials))
     if ledger.recording_median is not None:
         milliseconds = 1000 * ledger.recording_median

@@ -195,7 +195,7 @@ ORDER = [
     "sweep.card",
     "sweep.surrogate",
     "sweep.course",
-    "sweep.stairs",
+    "sweep.best_so_far",
     "sweep.replay",
     "sweep.strategies",
     "sweep.retrain",
@@ -302,7 +302,7 @@ ONLY = {
     },
     "plotly": {
         *(module for module in ORDER if module.startswith("sweep.plots")),
-        "sweep.stairs",
+        "sweep.best_so_far",
         "sweep.replay",
         "sweep.strategies",
         "sweep.comparison",

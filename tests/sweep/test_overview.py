@@ -45,7 +45,7 @@ def test_no_trial_of_a_stopped_study_runs():
     """What was begun waits for the study to go on."""
     counts = {"running": 2, "complete": 1}
     assert told(counts, 0, "paused") == "2 running, 1 complete"
-    assert told(counts, 0, "stopped") == "2 begun, 1 complete"
+    assert told(counts, 0, "stopped") == "2 unfinished, 1 complete"
 
 
 def test_what_is_asked_of_a_study_that_waits(tmp_path, capsys):

@@ -1,4 +1,4 @@
-"""Studies on unlucky days, some dozens here and a thousand with `-m slow`, and the checker."""
+"""Studies on unlucky days, some dozens here and thousands with `-m slow`, and the checker."""
 
 import sqlite3
 from concurrent.futures import ProcessPoolExecutor
@@ -15,7 +15,7 @@ from tests.sweep.segments import curve, iris, trial
 from tests.sweep.simulation import simulate
 from tests.sweep.studies import finish, small
 
-SEEDS, MANY, GROUP = 60, 1000, 20
+SEEDS, MANY, GROUP = 60, 2000, 20
 
 
 @pytest.mark.parametrize("first", range(0, SEEDS, GROUP))

@@ -8,7 +8,7 @@ import plotly.graph_objects as go
 DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
 
 
-def stairs(curves: Iterable[tuple[str, Any, Any]], *, title: str, x: str, y: str) -> go.Figure:
+def best_so_far(curves: Iterable[tuple[str, Any, Any]], *, title: str, x: str, y: str) -> go.Figure:
     """A line for each name, its places on the axis `x` and the best values so far."""
     figure = go.Figure()
     for i, (name, places, best) in enumerate(curves):
